@@ -1,0 +1,78 @@
+//! Where ports come from: one file a source, and the rules that name the VM behind a port.
+//!
+//! A source says what ports there are and what is written about them; it does not know networks,
+//! leases or sockets. It first gives a full snapshot, then changes. Retry and backoff after a lost
+//! connection belong to the source; what it last said stays valid until it says otherwise.
+
+mod identity;
+
+pub use identity::{Evidence, Field, IdentityRule, Preset, identify};
+
+use std::collections::BTreeMap;
+
+use crate::lease::{NetworkName, NicName, VmId};
+use crate::wire::Mac;
+
+/// What a source knows of one interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// The interface's name on this node.
+    pub interface: String,
+    /// The VM and NIC behind it, or why none could be named.
+    pub identity: Result<Identity, Unidentified>,
+    /// The guest's MAC, if the source knows it.
+    pub mac: Option<Mac>,
+    /// The network that the source itself names (static ports only); else `[match]` chooses.
+    pub network: Option<NetworkName>,
+    /// The bridge that the port is on.
+    pub bridge: Option<String>,
+    /// The VLAN tag of an access port.
+    pub tag: Option<u16>,
+    /// The VLAN ids of a trunk port; empty: not a trunk, or a trunk of all.
+    pub trunks: Vec<u16>,
+    /// Whether the port carries tagged frames.
+    pub is_trunk: bool,
+    /// External ids of the interface's row, for `[match]`; the port row's where it has none.
+    pub external_ids: BTreeMap<String, String>,
+    /// Whether the port may be answered at all.
+    pub status: PortStatus,
+}
+
+/// Who is behind a port, and how that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The VM.
+    pub vm: VmId,
+    /// Which of its interfaces.
+    pub nic: NicName,
+    /// The rule that named it, for `explain`: `preset libvirt`, `[[identity]] 2`, `static`.
+    pub rule: String,
+}
+
+/// Why no VM could be named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unidentified(pub String);
+
+/// Whether the source lets a port be answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PortStatus {
+    /// It is in use.
+    Active,
+    /// Its row says `iface-status=inactive`: another node has the VM.
+    Inactive,
+    /// There is no network device behind it, and why: vhost-user, VFIO.
+    NoDevice(String),
+}
+
+/// What a source tells the daemon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceEvent {
+    /// Everything that the source has, after a start or a reconnect; replaces what it said before.
+    Snapshot(Vec<Port>),
+    /// One port is new or has changed.
+    Changed(Port),
+    /// One port is gone.
+    Removed(String),
+    /// The source lost its connection, and why; its ports stay as they were.
+    Down(String),
+}

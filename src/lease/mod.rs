@@ -1,0 +1,53 @@
+//! Who holds which addresses: keys, leases and the table that hands them out.
+//!
+//! Identity comes from the port: a lease is keyed by network, VM and NIC, never by a MAC, a client
+//! identifier or a DUID. Pure: the table is given the time and says what must be made durable.
+
+mod name;
+mod table;
+
+pub use name::{NameError, NetworkName, NicName, VmId};
+pub use table::{Assignment, LeaseTable, NoAddress};
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ipnet::Ipv6Net;
+use serde::{Deserialize, Serialize};
+
+use crate::time::Wall;
+
+/// What a lease is keyed by: one NIC of one VM on one network.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LeaseKey {
+    /// The network that the addresses belong to.
+    pub network: NetworkName,
+    /// The VM, by its lasting name.
+    pub vm: VmId,
+    /// Which of the VM's interfaces.
+    pub nic: NicName,
+}
+
+/// What one NIC of one VM holds on one network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Lease {
+    /// Whose lease it is.
+    #[serde(flatten)]
+    pub key: LeaseKey,
+    /// The IPv4 address: `yiaddr`.
+    pub ipv4: Option<Ipv4Addr>,
+    /// The IPv6 address: the IA Address of the first IA_NA.
+    pub ipv6: Option<Ipv6Addr>,
+    /// The delegated prefix: the IA Prefix.
+    pub prefix: Option<Ipv6Net>,
+    /// The host name that goes out in options 12, 81 and 39.
+    pub hostname: Option<String>,
+    /// When the lease was made.
+    pub created: Wall,
+    /// The node that last served it.
+    pub node: String,
+    /// When the guest was last heard, to the minute at best: it is not written at every packet.
+    pub last_seen: Option<Wall>,
+    /// Whether the guest declined an address as in use by somebody else.
+    pub conflict: bool,
+}

@@ -1,0 +1,7 @@
+//! placeholder
+#[derive(Debug)]
+pub struct Assignment;
+#[derive(Debug)]
+pub struct LeaseTable;
+#[derive(Debug)]
+pub struct NoAddress;

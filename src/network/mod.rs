@@ -1,0 +1,184 @@
+//! A checked network template, and what it gives to one NIC.
+//!
+//! A [`Network`] cannot be wrong: `config` makes it out of TOML, once. [`Network::parameters`]
+//! joins it with a lease and with what `[[vm]]` overrides into [`Parameters`], the one source that
+//! DHCPv4, DHCPv6 and router advertisements are all made from, so that they cannot disagree.
+
+mod names;
+mod parameters;
+mod pool;
+
+pub use names::{DomainName, DomainNameError, Hostname, HostnameTemplate};
+pub use parameters::{
+    AddressMode, Gateway, Ipv4Parameters, Ipv4Route, Ipv6Parameters, Ipv6Route, Lifetime, Mask,
+    Parameters, PrefixInformation, RawOption, RouterAdvertisement, RouterPreference,
+};
+pub use pool::{Pool, PoolRange};
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{Ipv4Net, Ipv6Net};
+
+use crate::lease::{NetworkName, NicName, VmId};
+
+/// One file of `networks.d`, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Network {
+    /// The template's name.
+    pub name: NetworkName,
+    /// Which ports it covers.
+    pub matcher: Match,
+    /// How a host name is made for a VM that names none.
+    pub hostname: HostnameTemplate,
+    /// What every NIC is given unless its `[[vm]]` entry says otherwise.
+    pub common: Common,
+    /// The router's side.
+    pub gateway: Gateway,
+    /// IPv4, if the network has it.
+    pub ipv4: Option<Ipv4Network>,
+    /// IPv6, if the network has it.
+    pub ipv6: Option<Ipv6Network>,
+    /// What a DECLINE does.
+    pub on_decline: OnDecline,
+    /// `[[vm]]`, in file order.
+    pub vms: Vec<VmEntry>,
+}
+
+/// The values that both families share; a `[[vm]]` entry replaces them one by one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Common {
+    /// Option 15.
+    pub domain: Option<DomainName>,
+    /// Options 119 and 24, DNSSL; empty: the domain alone.
+    pub search: Vec<DomainName>,
+    /// Options 6 and 23, RDNSS.
+    pub dns: Vec<IpAddr>,
+    /// Options 42 and 56.
+    pub ntp: Vec<IpAddr>,
+    /// Option 26 and the RA's MTU.
+    pub mtu: Option<u16>,
+}
+
+/// `[match]`: all that are given must hold. Empty: every port fits.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Match {
+    /// The bridge's name.
+    pub bridge: Option<String>,
+    /// The port's VLAN tag; on a trunk port the tag whose frames are served.
+    pub vlan: Option<u16>,
+    /// A glob over the interface's name: `*` and `?`.
+    pub interface: Option<String>,
+    /// External ids that the port's row must carry.
+    pub external_ids: BTreeMap<String, String>,
+}
+
+/// `[ipv4]`, checked: gateway, server id and ranges lie where they may.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ipv4Network {
+    /// The subnet that addresses and mask come from.
+    pub subnet: Ipv4Net,
+    /// Option 3.
+    pub gateway: Option<Ipv4Addr>,
+    /// Option 54, and the source of our datagrams.
+    pub server_id: Ipv4Addr,
+    /// Addresses for VMs without a reservation.
+    pub pool: Pool<Ipv4Addr>,
+    /// Option 51.
+    pub lease_time: Lifetime,
+    /// Option 58; `None` leaves it out, as an infinite lease does.
+    pub renew_time: Option<u32>,
+    /// Option 59; `None` leaves it out, as an infinite lease does.
+    pub rebind_time: Option<u32>,
+    /// Option 1: the subnet's mask, or a host mask with routes by option 121.
+    pub mask: Mask,
+    /// Option 121 (249).
+    pub routes: Vec<Ipv4Route>,
+    /// Whether option 80 is honoured.
+    pub rapid_commit: bool,
+    /// Options set by code.
+    pub options: Vec<RawOption>,
+}
+
+/// `[ipv6]`, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ipv6Network {
+    /// The subnet that addresses come from, and the first advertised prefix.
+    pub subnet: Ipv6Net,
+    /// The router's link-local address; none: we advertise no default router.
+    pub gateway: Option<Ipv6Addr>,
+    /// Addresses for VMs without a reservation.
+    pub pool: Pool<Ipv6Addr>,
+    /// How guests get their addresses; it decides M, O and A.
+    pub mode: AddressMode,
+    /// Preferred lifetime of addresses and of the subnet's prefix.
+    pub preferred_lifetime: Lifetime,
+    /// Valid lifetime of addresses and of the subnet's prefix.
+    pub valid_lifetime: Lifetime,
+    /// T1.
+    pub renew_time: Lifetime,
+    /// T2.
+    pub rebind_time: Lifetime,
+    /// Whether option 14 is honoured.
+    pub rapid_commit: bool,
+    /// Option 7.
+    pub server_preference: Option<u8>,
+    /// Option 32.
+    pub information_refresh_time: Option<u32>,
+    /// `[[ipv6.prefix]]`: further prefixes, each with its own flags and lifetimes.
+    pub prefixes: Vec<PrefixInformation>,
+    /// Route information options (RFC 4191).
+    pub routes: Vec<Ipv6Route>,
+    /// The rest of the router advertisement.
+    pub ra: RouterAdvertisement,
+    /// Options set by code.
+    pub options: Vec<RawOption>,
+}
+
+/// What a DECLINE does to the lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnDecline {
+    /// The VM keeps its address; the conflict is flagged.
+    #[default]
+    Keep,
+    /// The VM is given another address of the range.
+    Reassign,
+}
+
+/// One `[[vm]]` entry: reservation and overrides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VmEntry {
+    /// The VM it is for.
+    pub id: VmId,
+    /// The NIC it is for; `None`: every NIC of that VM.
+    pub nic: Option<NicName>,
+    /// Reserved IPv4 addresses: the first is given, further ones are only kept free.
+    pub ipv4: Vec<Ipv4Addr>,
+    /// Reserved IPv6 addresses, in the same way.
+    pub ipv6: Vec<Ipv6Addr>,
+    /// The host name.
+    pub hostname: Option<Hostname>,
+    /// Replaces the network's domain.
+    pub domain: Option<DomainName>,
+    /// Replaces the network's search list.
+    pub search: Option<Vec<DomainName>>,
+    /// Replaces the network's DNS servers.
+    pub dns: Option<Vec<IpAddr>>,
+    /// Replaces the network's NTP servers.
+    pub ntp: Option<Vec<IpAddr>>,
+    /// Replaces the network's MTU.
+    pub mtu: Option<u16>,
+    /// Replaces the network's IPv4 routes.
+    pub routes: Option<Vec<Ipv4Route>>,
+    /// Replace the network's option of the same family and code.
+    pub options: Vec<RawOption>,
+}
+
+impl Network {
+    /// Joins the template with the `[[vm]]` entry that fits and with what the lease holds.
+    #[must_use]
+    pub fn parameters(&self, lease: &crate::lease::Lease, server_duid: [u8; 18]) -> Parameters {
+        let _ = (lease, server_duid);
+        unreachable!("written with the config module")
+    }
+}

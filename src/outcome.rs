@@ -1,0 +1,291 @@
+//! What became of one frame: the closed sets that metrics, `watch` and `explain` speak in.
+//!
+//! Every frame that the socket filter lets through ends in exactly one [`Outcome`] (clause E1). Not
+//! answering is not an error: it is a [`DropReason`], and it is counted. All sets here are closed,
+//! so nothing that a guest sends can make a label.
+
+/// The protocol that a frame was found to carry; the label `protocol`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// DHCPv4 (RFC 2131).
+    Dhcpv4,
+    /// DHCPv6 (RFC 9915).
+    Dhcpv6,
+    /// IPv6 Neighbor Discovery (RFC 4861).
+    Nd,
+    /// ARP (RFC 826) and RARP (RFC 903).
+    Arp,
+    /// Anything else, or a frame refused before its protocol was known.
+    Other,
+}
+
+/// The type of a message, received or sent; the label `message`.
+///
+/// A name may serve two protocols (`request`, `release`): the label `protocol` tells them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Message {
+    /// DHCPDISCOVER.
+    Discover,
+    /// DHCPOFFER.
+    Offer,
+    /// DHCPREQUEST, or a DHCPv6 Request.
+    Request,
+    /// DHCPDECLINE, or a DHCPv6 Decline.
+    Decline,
+    /// DHCPACK.
+    Ack,
+    /// DHCPNAK.
+    Nak,
+    /// DHCPRELEASE, or a DHCPv6 Release.
+    Release,
+    /// DHCPINFORM.
+    Inform,
+    /// A BOOTP request without a DHCP message type (RFC 951).
+    Bootp,
+    /// DHCPv6 Solicit.
+    Solicit,
+    /// DHCPv6 Advertise.
+    Advertise,
+    /// DHCPv6 Confirm.
+    Confirm,
+    /// DHCPv6 Renew.
+    Renew,
+    /// DHCPv6 Rebind.
+    Rebind,
+    /// DHCPv6 Reply, or an ARP reply.
+    Reply,
+    /// DHCPv6 Information-request.
+    InformationRequest,
+    /// Router Solicitation.
+    RouterSolicitation,
+    /// Router Advertisement.
+    RouterAdvertisement,
+    /// Neighbor Solicitation.
+    NeighborSolicitation,
+    /// Neighbor Advertisement.
+    NeighborAdvertisement,
+    /// ARP request, gratuitous ARP included.
+    ArpRequest,
+    /// RARP request, as a hypervisor sends it after a live migration.
+    Rarp,
+    /// A message whose type could not be read, or is none of the above.
+    Unknown,
+}
+
+/// Why a frame got no answer; the label `reason`. Each has a fixture in `packet-fixtures/hostile/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DropReason {
+    /// Longer than the port's MTU allows, or cut by the receive buffer.
+    TooLong,
+    /// Shorter than its headers say, or than the protocol's fixed part.
+    TooShort,
+    /// A VLAN tag on a port that takes none, or another tag than the port's network names.
+    Vlan,
+    /// A protocol or message that is not for us: the filter is coarser than the decoder.
+    NotForUs,
+    /// A length or version field that contradicts the frame.
+    BadHeader,
+    /// An IP fragment, or IPv4 options, or an IPv6 extension header (RFC 6980, RFC 7112).
+    Fragment,
+    /// A wrong IPv4, UDP or ICMPv6 checksum.
+    BadChecksum,
+    /// A source MAC or `chaddr` other than the port's or the frame's.
+    SourceMac,
+    /// A source address that the sender cannot have: not its own, not link-local, not unspecified.
+    SourceAddress,
+    /// A destination address at which nobody serves this message.
+    Destination,
+    /// More frames than the port's token bucket allows.
+    RateLimited,
+    /// DHCPv4: `giaddr` or `hops` set, a relay's agent option trusted by nobody (RFC 3046).
+    Relayed,
+    /// DHCPv4: `op`, `htype`, `hlen` or the magic cookie is wrong.
+    BadBootpHeader,
+    /// A DHCP option that runs past its field, or has an impossible length, or stands twice.
+    BadOption,
+    /// More options, identity associations or nesting than a client can need.
+    TooManyOptions,
+    /// Plain BOOTP, which is not served.
+    Bootp,
+    /// A message type that a server does not take from a client.
+    UnknownMessage,
+    /// DHCPv4: a REQUEST that names another server (RFC 2131, section 4.3.2).
+    OtherServer,
+    /// DHCPv6: the Server Identifier is missing, foreign, or present where it must not be.
+    ServerId,
+    /// DHCPv6: the Client Identifier is missing, or its length is impossible.
+    ClientId,
+    /// DHCPv6: the message's options break section 16 in another way.
+    Invalid,
+    /// The port's network has no section for this address family.
+    NoFamily,
+    /// The NIC holds no address of this family.
+    NoAddress,
+    /// Neighbor Discovery: hop limit, code, length or option rules of RFC 4861 are broken.
+    BadNeighborDiscovery,
+    /// A question about an address that is not the gateway's or the server's.
+    NotOurAddress,
+    /// The reply did not fit in the frame that the client or the port takes.
+    ReplyTooLong,
+    /// The outbox or the socket was full; the client asks again.
+    SendFailed,
+    /// A panic while reading the frame; it cost this frame only.
+    Panicked,
+}
+
+/// What was noted of a frame that wants no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Note {
+    /// DHCPv4 RELEASE: the lease stays with the VM.
+    Released,
+    /// DHCPv4 DECLINE: the guest found the address in use.
+    Declined,
+    /// A frame that shows the VM has come to this port: RARP, gratuitous ARP, unsolicited NA.
+    Arrived,
+    /// A server's or router's message, sent by a VM.
+    ForeignServer,
+}
+
+/// What was decided about a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// One reply of this type is in the outbox.
+    Replied(Message),
+    /// Nothing to say, but something was learnt.
+    Noted(Note),
+    /// Nothing was said, for this reason.
+    Dropped(DropReason),
+}
+
+/// What became of one frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Outcome {
+    /// What the frame carried.
+    pub protocol: Protocol,
+    /// The received message's type; [`Message::Unknown`] if it was not read that far.
+    pub message: Message,
+    /// What was decided.
+    pub verdict: Verdict,
+}
+
+impl Outcome {
+    /// Makes the outcome of a frame that gets no answer.
+    #[must_use]
+    pub const fn dropped(protocol: Protocol, message: Message, reason: DropReason) -> Self {
+        Self { protocol, message, verdict: Verdict::Dropped(reason) }
+    }
+}
+
+/// Writes a closed enum's label text and its list of all variants.
+macro_rules! labels {
+    ($name:ident, $doc:literal, { $($variant:ident => $text:literal,)* }) => {
+        impl $name {
+            /// Every variant, in the order of declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            #[doc = $doc]
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)*
+                }
+            }
+
+            /// Returns the variant's place in [`Self::ALL`].
+            #[must_use]
+            pub const fn index(self) -> usize {
+                self as usize
+            }
+        }
+    };
+}
+
+labels!(Protocol, "Returns the label text.", {
+    Dhcpv4 => "dhcpv4",
+    Dhcpv6 => "dhcpv6",
+    Nd => "nd",
+    Arp => "arp",
+    Other => "other",
+});
+
+labels!(Message, "Returns the label text.", {
+    Discover => "discover",
+    Offer => "offer",
+    Request => "request",
+    Decline => "decline",
+    Ack => "ack",
+    Nak => "nak",
+    Release => "release",
+    Inform => "inform",
+    Bootp => "bootp",
+    Solicit => "solicit",
+    Advertise => "advertise",
+    Confirm => "confirm",
+    Renew => "renew",
+    Rebind => "rebind",
+    Reply => "reply",
+    InformationRequest => "information-request",
+    RouterSolicitation => "router-solicitation",
+    RouterAdvertisement => "router-advertisement",
+    NeighborSolicitation => "neighbor-solicitation",
+    NeighborAdvertisement => "neighbor-advertisement",
+    ArpRequest => "arp-request",
+    Rarp => "rarp",
+    Unknown => "unknown",
+});
+
+labels!(DropReason, "Returns the label text.", {
+    TooLong => "too-long",
+    TooShort => "too-short",
+    Vlan => "vlan",
+    NotForUs => "not-for-us",
+    BadHeader => "bad-header",
+    Fragment => "fragment",
+    BadChecksum => "bad-checksum",
+    SourceMac => "source-mac",
+    SourceAddress => "source-address",
+    Destination => "destination",
+    RateLimited => "rate-limited",
+    Relayed => "relayed",
+    BadBootpHeader => "bad-bootp-header",
+    BadOption => "bad-option",
+    TooManyOptions => "too-many-options",
+    Bootp => "bootp",
+    UnknownMessage => "unknown-message",
+    OtherServer => "other-server",
+    ServerId => "server-id",
+    ClientId => "client-id",
+    Invalid => "invalid",
+    NoFamily => "no-family",
+    NoAddress => "no-address",
+    BadNeighborDiscovery => "bad-neighbor-discovery",
+    NotOurAddress => "not-our-address",
+    ReplyTooLong => "reply-too-long",
+    SendFailed => "send-failed",
+    Panicked => "panicked",
+});
+
+labels!(Note, "Returns the word that listings use.", {
+    Released => "released",
+    Declined => "declined",
+    Arrived => "arrived",
+    ForeignServer => "foreign-server",
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn index_is_the_place_in_all() {
+        for (place, message) in Message::ALL.iter().enumerate() {
+            assert_eq!(message.index(), place);
+        }
+        for (place, reason) in DropReason::ALL.iter().enumerate() {
+            assert_eq!(reason.index(), place);
+        }
+        for (place, protocol) in Protocol::ALL.iter().enumerate() {
+            assert_eq!(protocol.index(), place);
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Where leases outlive the process: one file a backend.
+//!
+//! The lease table in memory is the working copy; a backend loads it once and then takes batches.
+//! A batch is durable when [`LeaseStore::write`] returns: only then may a port be told of it.
+
+use crate::lease::{Lease, LeaseKey};
+
+/// One change to be made durable.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// The lease as it is now.
+    Put(Lease),
+    /// The lease is gone.
+    Delete(LeaseKey),
+}
+
+/// What a backend found when it was opened.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// Every lease that could be read and whose checksum holds.
+    pub leases: Vec<Lease>,
+    /// What could not, one line each: set aside, named, never served.
+    pub damaged: Vec<String>,
+}
+
+/// A place that keeps leases. Called from one thread of its own; calls may block.
+pub trait LeaseStore: Send {
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store as a whole cannot be read.
+    fn load(&mut self) -> Result<Loaded, StoreError>;
+
+    /// Makes all of `changes` durable, or none.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they are not durable; the caller keeps them and tries again.
+    fn write(&mut self, changes: &[Change]) -> Result<(), StoreError>;
+}
+
+/// A store could not do what was asked: what was being done, on what, and why it failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct StoreError(pub String);
