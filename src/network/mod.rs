@@ -13,7 +13,7 @@ pub use parameters::{
     AddressMode, Gateway, Ipv4Parameters, Ipv4Route, Ipv6Parameters, Ipv6Route, Lifetime, Mask,
     Parameters, PrefixInformation, RawOption, RouterAdvertisement, RouterPreference,
 };
-pub use pool::{Pool, PoolRange};
+pub use pool::{Pool, PoolAddress, PoolRange};
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -180,5 +180,21 @@ impl Network {
     pub fn parameters(&self, lease: &crate::lease::Lease, server_duid: [u8; 18]) -> Parameters {
         let _ = (lease, server_duid);
         unreachable!("written with the config module")
+    }
+
+    /// Finds the `[[vm]]` entry of one NIC: one that names the NIC goes before one that does not.
+    #[must_use]
+    pub fn vm_entry(&self, vm: &VmId, nic: &NicName) -> Option<&VmEntry> {
+        let of_vm = || self.vms.iter().filter(|entry| entry.id == *vm);
+        of_vm()
+            .find(|entry| entry.nic.as_ref() == Some(nic))
+            .or_else(|| of_vm().find(|entry| entry.nic.is_none()))
+    }
+
+    /// Returns the host name of one NIC: its entry's, else the template's.
+    #[must_use]
+    pub fn hostname_of(&self, vm: &VmId, nic: &NicName) -> Option<Hostname> {
+        let own = self.vm_entry(vm, nic).and_then(|entry| entry.hostname.clone());
+        own.or_else(|| self.hostname.render(vm, nic))
     }
 }
