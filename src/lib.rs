@@ -17,7 +17,10 @@ pub mod time;
 pub mod wire;
 
 // The shell.
+//pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
+//pub mod daemon;
 pub mod discovery;
 pub mod store;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The `leasehold` program: reads the command line and hands over to the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::SUCCESS
+}

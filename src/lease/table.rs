@@ -28,12 +28,23 @@ pub struct LeaseTable {
 pub struct Assignment {
     /// The lease, as it stands in the table now.
     pub lease: Lease,
-    /// Whether it must be made durable before it is served.
-    pub changed: bool,
+    /// What the store must be told.
+    pub change: LeaseChange,
     /// Why the NIC has no IPv4 address, or not the reserved one.
     pub no_ipv4: Option<NoAddress>,
     /// Why the NIC has no IPv6 address, or not the reserved one.
     pub no_ipv6: Option<NoAddress>,
+}
+
+/// How a lease differs from what it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseChange {
+    /// Not at all.
+    None,
+    /// In what is only told about it: node, host name. Serving need not wait for the store.
+    Details,
+    /// In its addresses: it must be durable before it is served.
+    Addresses,
 }
 
 /// Why a NIC has no address of a family, or not the one reserved for it.
@@ -140,13 +151,19 @@ impl LeaseTable {
             last_seen: old.as_ref().and_then(|lease| lease.last_seen),
             conflict: old.as_ref().is_some_and(|lease| lease.conflict),
         };
-        // A NIC that holds nothing has no lease: the row would promise what is not there.
-        let holds_nothing = ipv4.is_none() && ipv6.is_none() && old.is_none();
-        let changed = !holds_nothing && old.as_ref() != Some(&lease);
-        if changed {
-            self.replace(lease.clone());
+        let change = match &old {
+            // A NIC that holds nothing has no lease: the row would promise what is not there.
+            None if ipv4.is_none() && ipv6.is_none() => LeaseChange::None,
+            None => LeaseChange::Addresses,
+            Some(old) if (old.ipv4, old.ipv6) != (ipv4, ipv6) => LeaseChange::Addresses,
+            Some(old) if *old != lease => LeaseChange::Details,
+            Some(_) => LeaseChange::None,
+        };
+        match change {
+            LeaseChange::None => {}
+            LeaseChange::Details | LeaseChange::Addresses => self.replace(lease.clone()),
         }
-        Assignment { lease, changed, no_ipv4, no_ipv6 }
+        Assignment { lease, change, no_ipv4, no_ipv6 }
     }
 
     /// Flags a conflict on the lease of a guest that declined its address, and with

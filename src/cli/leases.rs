@@ -1,0 +1,109 @@
+//! `leasehold leases`: the lease table.
+
+use std::path::Path;
+
+use super::table::{or_dash, render};
+use super::{ExitStatus, Failure, ListOptions, check, client, print, print_json};
+use crate::config::Config;
+use crate::control::{Answer, LeaseRow, Request};
+use crate::store;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// List all leases
+    List(ListOptions),
+    /// Show the leases of one VM, or the one that holds an address
+    Show {
+        /// A VM identity or an address
+        subject: String,
+        #[command(flatten)]
+        options: ListOptions,
+    },
+}
+
+pub(super) fn leases(config: &Path, command: &Command) -> Result<(), Failure> {
+    let rows = rows(&check::load(config)?)?;
+    match command {
+        Command::List(options) if options.json => print_json(&rows),
+        Command::List(_) if rows.is_empty() => print("no leases yet\n"),
+        Command::List(_) => print(&listing(&rows)),
+        Command::Show { subject, options } => {
+            let found: Vec<LeaseRow> = rows.into_iter().filter(|row| is_about(row, subject)).collect();
+            if found.is_empty() {
+                return Err(Failure::new(
+                    ExitStatus::Unavailable,
+                    format!("no lease of a VM {subject:?}, and none that holds such an address"),
+                ));
+            }
+            if options.json { print_json(&found) } else { print(&sheets(&found)) }
+        }
+    }
+}
+
+/// Asks the daemon; where none runs, reads its store.
+fn rows(config: &Config) -> Result<Vec<LeaseRow>, Failure> {
+    match client::ask(&config.control_socket, &Request::Leases) {
+        Ok(Answer::Leases(rows)) => Ok(rows),
+        Ok(other) => Err(client::unexpected(other)),
+        Err(unreachable) => from_store(config).unwrap_or(Err(unreachable)),
+    }
+}
+
+/// Reads the store that a daemon left behind; `None` if there is none that outlives it.
+fn from_store(config: &Config) -> Option<Result<Vec<LeaseRow>, Failure>> {
+    let loaded = store::read(&config.store)?;
+    Some(match loaded {
+        Ok(loaded) => {
+            for line in &loaded.damaged {
+                eprintln!("{line}");
+            }
+            let mut rows: Vec<LeaseRow> = loaded.leases.iter().map(LeaseRow::from).collect();
+            rows.sort_by(|a, b| (&a.network, &a.vm, &a.nic).cmp(&(&b.network, &b.vm, &b.nic)));
+            Ok(rows)
+        }
+        Err(error) => Err(Failure::new(ExitStatus::OsError, error.to_string())),
+    })
+}
+
+fn is_about(row: &LeaseRow, subject: &str) -> bool {
+    row.vm == subject
+        || [&row.ipv4, &row.ipv6].into_iter().any(|address| address.as_deref() == Some(subject))
+}
+
+fn listing(rows: &[LeaseRow]) -> String {
+    let header = ["NETWORK", "VM", "NIC", "IPV4", "IPV6", "HOSTNAME", "NODE", "LAST SEEN"];
+    let row = |row: &LeaseRow| {
+        let seen = or_dash(row.last_seen.as_deref());
+        vec![
+            row.network.clone(),
+            row.vm.clone(),
+            row.nic.clone(),
+            or_dash(row.ipv4.as_deref()),
+            or_dash(row.ipv6.as_deref()),
+            or_dash(row.hostname.as_deref()),
+            row.node.clone(),
+            if row.conflict { format!("{seen} CONFLICT") } else { seen },
+        ]
+    };
+    render(&header, rows.iter().map(row).collect())
+}
+
+fn sheets(rows: &[LeaseRow]) -> String {
+    let sheet = |row: &LeaseRow| {
+        let conflict = if row.conflict { "the guest found an address in use" } else { "none" };
+        format!(
+            "network    {}\nvm         {}\nnic        {}\nipv4       {}\nipv6       {}\n\
+             hostname   {}\ncreated    {}\nnode       {}\nlast seen  {}\nconflict   {conflict}\n",
+            row.network,
+            row.vm,
+            row.nic,
+            or_dash(row.ipv4.as_deref()),
+            or_dash(row.ipv6.as_deref()),
+            or_dash(row.hostname.as_deref()),
+            row.created,
+            row.node,
+            or_dash(row.last_seen.as_deref()),
+        )
+    };
+    rows.iter().map(sheet).collect::<Vec<_>>().join("\n")
+}

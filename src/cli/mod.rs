@@ -1,0 +1,157 @@
+//! The command line: one file a command.
+//!
+//! A command returns a [`Failure`] or nothing; only [`main`] prints errors and chooses the exit
+//! code.
+
+mod check;
+mod client;
+mod leases;
+mod packaging;
+mod ports;
+mod reload;
+mod run;
+mod status;
+mod table;
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Gives virtual machines their network settings: DHCPv4, DHCPv6 and router advertisements, by VM
+/// identity, on the ports of this node.
+#[derive(Debug, Parser)]
+#[command(name = "leasehold", version, max_term_width = 100)]
+struct Arguments {
+    /// The daemon's configuration file
+    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/leasehold/leasehold.toml")]
+    config: PathBuf,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon
+    Run,
+    /// Check all configuration files
+    Check(check::Options),
+    /// List the ports of this node and what is served on each
+    Ports(ListOptions),
+    /// Look at the lease table
+    #[command(subcommand)]
+    Leases(leases::Command),
+    /// Tell how the daemon is, on one screen
+    Status(ListOptions),
+    /// Let the daemon read its files anew
+    Reload,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// What every listing takes.
+#[derive(Debug, Clone, clap::Args)]
+struct ListOptions {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the program: the exit code is one of sysexits'.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
+    match execute(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::from(failure.code as u8)
+        }
+    }
+}
+
+/// Why a command failed: what is printed, and the exit code.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: ExitStatus,
+    text: String,
+}
+
+/// sysexits.h.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExitStatus {
+    /// The command line is wrong.
+    Usage = 64,
+    /// The daemon cannot be reached.
+    Unavailable = 69,
+    /// A fault in the program.
+    Software = 70,
+    /// The system refused something.
+    OsError = 71,
+    /// Another instance runs.
+    TempFail = 75,
+    /// A permission is missing.
+    NoPermission = 77,
+    /// The configuration is wrong.
+    Config = 78,
+}
+
+impl Failure {
+    pub(crate) fn new(code: ExitStatus, text: impl Into<String>) -> Self {
+        Self { code, text: text.into() }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text.trim_end())
+    }
+}
+
+fn execute(arguments: Arguments) -> Result<(), Failure> {
+    let config = &arguments.config;
+    match arguments.command {
+        Command::Run => run::run(config),
+        Command::Check(options) => check::check(config, &options),
+        Command::Ports(options) => ports::ports(config, &options),
+        Command::Leases(command) => leases::leases(config, &command),
+        Command::Status(options) => status::status(config, &options),
+        Command::Reload => reload::reload(config),
+        Command::Completions { shell } => packaging::completions(shell),
+        Command::Man => packaging::man(),
+    }
+}
+
+fn usage(error: &clap::Error) -> ExitCode {
+    // `--help` and `--version` are errors to clap, and no failure.
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::from(ExitStatus::Usage as u8) } else { ExitCode::SUCCESS }
+}
+
+/// Writes to standard output; a reader that has gone (`leasehold ports | head`) is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    match io::Write::write_all(&mut io::stdout().lock(), text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(ExitStatus::OsError, format!("writing to standard output: {error}")))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Prints a listing as JSON.
+fn print_json(listing: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(listing)
+        .map_err(|error| Failure::new(ExitStatus::Software, format!("writing JSON: {error}")))?;
+    print(&format!("{text}\n"))
+}

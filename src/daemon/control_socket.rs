@@ -1,0 +1,119 @@
+//! The local control socket: one request, one answer, for those who may open it.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::control::{Answer, Request};
+
+/// A request and where its answer goes.
+pub(super) type Asked = (Request, oneshot::Sender<Answer>);
+
+/// Why the socket could not be had.
+#[derive(Debug)]
+pub(super) enum ListenError {
+    /// Another daemon answers there.
+    InUse,
+    /// The system refused.
+    Io(io::Error),
+}
+
+/// The listening socket; its file goes when this is dropped.
+#[derive(Debug)]
+pub(super) struct ControlSocket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl ControlSocket {
+    /// Listens at `path`, for the daemon's own user and root only. A file that a daemon left behind
+    /// is taken over; one at which a daemon answers is not.
+    pub(super) fn listen(path: &Path) -> Result<Self, ListenError> {
+        if StdUnixStream::connect(path).is_ok() {
+            return Err(ListenError::InUse);
+        }
+        let listen = || {
+            match std::fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+            if let Some(directory) = path.parent() {
+                std::fs::create_dir_all(directory)?;
+            }
+            let listener = UnixListener::bind(path)?;
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+            Ok(listener)
+        };
+        let listener = listen().map_err(ListenError::Io)?;
+        Ok(Self { listener, path: path.to_owned() })
+    }
+
+    /// Serves clients until the task is aborted, a bounded number at once.
+    pub(super) async fn serve(self, requests: mpsc::Sender<Asked>) {
+        let places = Arc::new(Semaphore::new(CLIENTS));
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+                return;
+            };
+            let stream = match self.listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "accepting a control connection");
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+            };
+            let requests = requests.clone();
+            tokio::spawn(async move {
+                // A client that goes away or never asks is its own affair.
+                let _ = tokio::time::timeout(CLIENT_LIMIT, client(stream, requests)).await;
+                drop(place);
+            });
+        }
+    }
+}
+
+impl Drop for ControlSocket {
+    fn drop(&mut self) {
+        // Gone already is as good.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+async fn client(stream: UnixStream, requests: mpsc::Sender<Asked>) -> io::Result<()> {
+    let (reader, mut writer) = stream.into_split();
+    let mut line = String::new();
+    BufReader::new(reader.take(REQUEST_MAX)).read_line(&mut line).await?;
+    let answer = match serde_json::from_str(&line) {
+        Ok(request) => {
+            let (answer, answered) = oneshot::channel();
+            if requests.send((request, answer)).await.is_err() {
+                return Ok(());
+            }
+            answered.await.unwrap_or_else(|_| Answer::Error("the daemon is ending".to_owned()))
+        }
+        Err(error) => Answer::Error(format!("reading the request: {error}")),
+    };
+    let mut line = serde_json::to_vec(&answer)?;
+    line.push(b'\n');
+    writer.write_all(&line).await
+}
+
+/// Clients at once; further ones wait to be accepted.
+const CLIENTS: usize = 16;
+
+/// The longest request, in bytes.
+const REQUEST_MAX: u64 = 64 * 1024;
+
+/// How long a client may take.
+const CLIENT_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long to wait after a failed accept.
+const PAUSE: Duration = Duration::from_millis(100);

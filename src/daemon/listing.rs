@@ -1,0 +1,121 @@
+//! What the supervisor shows: listings, status and gauges.
+
+use std::collections::BTreeMap;
+
+use super::supervisor::{Entry, Supervisor};
+use crate::clock;
+use crate::config::Store;
+use crate::control::{Count, LeaseRow, PortRow, PortState, SourceStatus, Status, StoreStatus};
+use crate::discovery::SourceId;
+use crate::lease::Usage;
+use crate::telemetry::{AddressGauges, Family};
+
+impl Supervisor {
+    /// Lists every port that a source names.
+    pub(super) fn port_rows(&self) -> Vec<PortRow> {
+        self.entries.iter().map(|(interface, entry)| self.port_row(interface, entry)).collect()
+    }
+
+    /// Lists every lease.
+    pub(super) fn lease_rows(&self) -> Vec<LeaseRow> {
+        self.table.iter().map(LeaseRow::from).collect()
+    }
+
+    /// Tells how the daemon is.
+    pub(super) fn status(&self) -> Status {
+        let backend = match &self.config.store {
+            Store::Embedded { path } => format!("embedded {}", path.display()),
+            Store::Memory => "memory".to_owned(),
+        };
+        let mut ports: BTreeMap<PortState, u64> = BTreeMap::new();
+        for entry in self.entries.values() {
+            let count = ports.entry(entry.state).or_default();
+            *count = count.saturating_add(1);
+        }
+        let ports = ports.into_iter();
+        let count = |(name, count): (String, u64)| Count { name, count };
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            node: self.config.node.clone(),
+            config: self.config.path.display().to_string(),
+            uptime_seconds: clock::mono().as_nanos() / 1_000_000_000,
+            ready: self.is_ready(),
+            store: StoreStatus {
+                backend,
+                up: self.store_error.is_none(),
+                error: self.store_error.clone(),
+                waiting: self.undurable.len(),
+            },
+            sources: self.source_rows(),
+            ports: ports.map(|(state, n)| count((state.as_str().to_owned(), n))).collect(),
+            leases: self.table.len(),
+            replies: self.metrics.replies().into_iter().map(count).collect(),
+            drops: self.metrics.drops().into_iter().map(count).collect(),
+            reload_error: self.reload_error.clone(),
+        }
+    }
+
+    /// Brings the gauges to what is so now.
+    pub(super) fn publish_gauges(&self) {
+        let mut ports: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+        for network in &self.config.networks {
+            for state in PortState::ALL {
+                ports.insert((network.name.as_str(), state.as_str()), 0);
+            }
+        }
+        for entry in self.entries.values() {
+            let network = entry.network.as_ref().map_or("", |network| network.name.as_str());
+            let count = ports.entry((network, entry.state.as_str())).or_default();
+            *count = count.saturating_add(1);
+        }
+        self.metrics.set_ports(ports);
+        for network in &self.config.networks {
+            let name = network.name.as_str();
+            if let Some(ipv4) = &network.ipv4 {
+                let usage = self.table.ipv4_usage(&network.name, &ipv4.pool);
+                self.metrics.set_addresses(name, Family::Ipv4, gauges(usage));
+            }
+            if let Some(ipv6) = &network.ipv6 {
+                let usage = self.table.ipv6_usage(&network.name, &ipv6.pool);
+                self.metrics.set_addresses(name, Family::Ipv6, gauges(usage));
+            }
+            let conflicts = self.table.iter().filter(|l| l.conflict && l.key.network == network.name);
+            self.metrics.set_conflicts(name, conflicts.count());
+        }
+    }
+
+    fn port_row(&self, interface: &str, entry: &Entry) -> PortRow {
+        let port = self.claims.port(interface);
+        let identity = port.and_then(|port| port.identity.as_ref().ok());
+        let last = self.ports.last(interface);
+        let mac = port.and_then(|port| port.mac).or_else(|| last.and_then(|last| last.source()));
+        let lease = entry.lease.as_ref();
+        PortRow {
+            interface: interface.to_owned(),
+            vm: identity.map(|identity| identity.vm.to_string()),
+            nic: identity.map(|identity| identity.nic.to_string()),
+            network: entry.network.as_ref().map(|network| network.name.to_string()),
+            mac: mac.map(|mac| mac.to_string()),
+            ipv4: lease.and_then(|lease| lease.ipv4).map(|address| address.to_string()),
+            ipv6: lease.and_then(|lease| lease.ipv6).map(|address| address.to_string()),
+            hostname: lease.and_then(|lease| lease.hostname.clone()),
+            state: entry.state,
+            reason: entry.reason.clone(),
+            last_exchange: last.and_then(|last| last.exchange()),
+        }
+    }
+
+    fn source_rows(&self) -> Vec<SourceStatus> {
+        let row = |(place, (name, up, error)): (usize, (&str, bool, Option<&str>))| SourceStatus {
+            name: name.to_owned(),
+            up,
+            ports: self.claims.count(SourceId(place).0),
+            error: error.map(str::to_owned),
+        };
+        self.sources.states().enumerate().map(row).collect()
+    }
+}
+
+fn gauges(usage: Usage) -> AddressGauges {
+    AddressGauges { leases: usage.leases, free: usage.free, total: usage.total }
+}

@@ -1,0 +1,219 @@
+//! The daemon: everything wired together, from readiness to a clean end.
+
+mod claims;
+mod control_socket;
+mod exchange;
+mod links;
+mod listing;
+mod plan;
+mod port_task;
+mod ports;
+mod sources;
+mod supervisor;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+
+use control_socket::{ControlSocket, ListenError};
+use ports::Ports;
+use sources::Sources;
+use supervisor::{Inputs, Parts, Supervisor};
+
+use crate::broker::{BrokerClient, SocketPool};
+use crate::clock;
+use crate::config::Config;
+use crate::lease::LeaseTable;
+use crate::net::LinkWatcher;
+use crate::store::{self, OpenError, StoreHandle};
+use crate::telemetry::{Metrics, http};
+
+/// Why the daemon could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Another daemon has the control socket or the store.
+    #[error("{0}")]
+    AnotherInstance(String),
+    /// A permission is missing.
+    #[error("{0}")]
+    NoPermission(String),
+    /// The system refused something.
+    #[error("{0}")]
+    System(String),
+}
+
+/// Runs the daemon until it is told to end by SIGTERM or SIGINT.
+///
+/// # Errors
+/// [`RunError`] if it cannot start; once it runs, trouble is logged, counted and healed.
+pub fn run(config: Config, broker: BrokerClient) -> Result<(), RunError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers())
+        .thread_name("leasehold")
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(|error| RunError::System(format!("starting the runtime: {error}")))?;
+    let ports = runtime.block_on(serve(config, broker))?;
+    // The sockets are closed side by side; the runtime's own threads hold nothing that matters.
+    runtime.shutdown_background();
+    ports.close();
+    Ok(())
+}
+
+async fn serve(config: Config, broker: BrokerClient) -> Result<Ports, RunError> {
+    let config = Arc::new(config);
+    let metrics = Arc::new(Metrics::new());
+    let control = ControlSocket::listen(&config.control_socket).map_err(|error| {
+        let socket = config.control_socket.display();
+        match error {
+            ListenError::InUse => RunError::AnotherInstance(format!(
+                "another leasehold answers at {socket}; stop it first, or give this one another \
+                 [control] socket and [store] path"
+            )),
+            ListenError::Io(error) => refused(&format!("listening at {socket}"), &error),
+        }
+    })?;
+    let (table, store) = open_store(&config, &metrics)?;
+    let mut signals = Signals::new()?;
+
+    let (source_events, sources_said) = mpsc::channel(QUEUE);
+    let (link_events, links_said) = mpsc::channel(QUEUE);
+    let (port_reports, reports) = mpsc::channel(QUEUE);
+    let (control_requests, control_asked) = mpsc::channel(QUEUE);
+    let (reload, reloads) = mpsc::channel(1);
+    let (stop, stopped) = oneshot::channel();
+
+    let ready = Arc::new(AtomicBool::new(false));
+    if let Some(address) = config.metrics_listen {
+        let listener = tokio::net::TcpListener::bind(address)
+            .await
+            .map_err(|error| refused(&format!("listening at {address} for [metrics]"), &error))?;
+        let is_ready = Arc::clone(&ready);
+        let readiness = move || {
+            if is_ready.load(Ordering::Relaxed) {
+                Ok(())
+            } else {
+                Err("a source of ports has not answered yet".to_owned())
+            }
+        };
+        tokio::spawn(http::serve(listener, Arc::clone(&metrics), Arc::new(readiness)));
+    }
+
+    let watcher = LinkWatcher::open()
+        .map_err(|error| refused("listening to the kernel's link events", &error))?;
+    tokio::spawn(watcher.run(link_events));
+    let pool = SocketPool::new(broker.clone());
+    let ports = Ports::new(pool, config.limits, Arc::clone(&metrics), port_reports);
+    let sources = Sources::start(&config, broker.connector(), source_events);
+    let control_task = tokio::spawn(control.serve(control_requests));
+
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        node = %config.node,
+        networks = config.networks.len(),
+        leases = table.len(),
+        "leasehold is up"
+    );
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    metrics.set_reload(true, clock::wall());
+
+    let parts = Parts { config, table, store, metrics, sources, ports, ready };
+    let inputs = Inputs {
+        sources: sources_said,
+        links: links_said,
+        reports,
+        control: control_asked,
+        reload: reloads,
+        stop: stopped,
+    };
+    let mut supervisor = tokio::spawn(Supervisor::run(parts, inputs));
+    loop {
+        tokio::select! {
+            _ = signals.end.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            Some(()) = signals.hangup.recv() => {
+                // One that is waiting already will see these files too.
+                let _ = reload.try_send(());
+            }
+            ended = &mut supervisor => return ended.map_err(supervisor_failed),
+        }
+    }
+    tracing::info!("leasehold ends");
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    let _ = stop.send(());
+    let ports = supervisor.await.map_err(supervisor_failed)?;
+    control_task.abort();
+    // Awaited, so that the socket's file is gone when the process is.
+    let _ = control_task.await;
+    Ok(ports)
+}
+
+fn open_store(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+) -> Result<(LeaseTable, StoreHandle), RunError> {
+    let mut store = store::open(&config.store).map_err(|error| match error {
+        OpenError::InUse(text) => RunError::AnotherInstance(text),
+        OpenError::NoPermission(text) => RunError::NoPermission(text),
+        OpenError::Failed(text) => RunError::System(text),
+    })?;
+    let loaded = store.load().map_err(|error| RunError::System(error.to_string()))?;
+    for line in &loaded.damaged {
+        tracing::error!("{line}");
+    }
+    let (table, refused) = LeaseTable::load(loaded.leases);
+    for line in &refused {
+        tracing::error!("{line}; it is set aside");
+    }
+    Ok((table, store::spawn(store, Arc::clone(metrics))))
+}
+
+struct Signals {
+    end: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, RunError> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| RunError::System(format!("listening to signals: {error}")))
+        };
+        Ok(Self {
+            end: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+}
+
+fn refused(doing: &str, error: &io::Error) -> RunError {
+    let text = format!("{doing}: {error}");
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            RunError::NoPermission(format!("{text}; run it as root or as systemd/leasehold.service does"))
+        }
+        _ => RunError::System(text),
+    }
+}
+
+fn supervisor_failed(error: tokio::task::JoinError) -> RunError {
+    RunError::System(format!("the supervisor ended: {error}"))
+}
+
+/// Packets are cheap and wake-ups are not: a few threads serve thousands of ports, and leave the
+/// node's other cores to its VMs.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(WORKERS_MAX))
+}
+
+const WORKERS_MAX: usize = 4;
+
+/// What may wait for the supervisor; senders on the packet path do not wait, the others may.
+const QUEUE: usize = 1_024;

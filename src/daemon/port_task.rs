@@ -1,0 +1,286 @@
+//! One port's task: the socket around a [`PortResponder`].
+//!
+//! It reads the clock once a wake, takes a bounded number of frames, lets the responder decide,
+//! sends, counts, and sleeps until the socket, an order or the responder's deadline wakes it. The
+//! packet buffers belong to the worker thread, not to the port.
+
+use std::cell::RefCell;
+use std::future::pending;
+use std::pin::pin;
+use std::sync::Arc;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc;
+use tokio::time::sleep_until;
+
+use super::exchange::LastExchange;
+use crate::binding::Binding;
+use crate::clock;
+use crate::net::{PacketSocket, RecvBatch, SendBatch};
+use crate::outcome::{DropReason, Note, Outcome, Verdict};
+use crate::responder::{PortResponder, RateLimit, Turn};
+use crate::telemetry::{Metrics, NetworkMetrics};
+use crate::time::{Mono, Now};
+use crate::wire::Outbox;
+
+/// What the supervisor tells a port's task.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Serve this from now on.
+    Rebind {
+        /// What is served.
+        binding: Arc<Binding>,
+        /// The port's rate.
+        limit: RateLimit,
+        /// Where it is counted.
+        metrics: Arc<NetworkMetrics>,
+    },
+    /// The link came up.
+    LinkUp,
+}
+
+/// What a port's task tells the supervisor.
+#[derive(Debug)]
+pub(super) struct PortReport {
+    /// The interface's name.
+    pub(super) interface: Arc<str>,
+    /// What happened.
+    pub(super) event: PortEvent,
+}
+
+/// What happened on a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PortEvent {
+    /// The guest spoke; not told more often than [`SEEN_INTERVAL`] allows.
+    Seen,
+    /// Something was noted of a frame.
+    Noted(Note),
+}
+
+/// Everything that a port's task owns.
+#[derive(Debug)]
+pub(super) struct PortTask {
+    pub(super) interface: Arc<str>,
+    pub(super) ifindex: u32,
+    pub(super) socket: PacketSocket,
+    pub(super) binding: Arc<Binding>,
+    pub(super) limit: RateLimit,
+    pub(super) metrics: Arc<NetworkMetrics>,
+    pub(super) all_metrics: Arc<Metrics>,
+    pub(super) last: Arc<LastExchange>,
+    pub(super) orders: mpsc::Receiver<Order>,
+    pub(super) reports: mpsc::Sender<PortReport>,
+}
+
+impl PortTask {
+    /// Serves the port until the supervisor drops its end of the orders, then gives the socket
+    /// back.
+    pub(super) async fn run(self) -> Option<PacketSocket> {
+        let Self { interface, ifindex, socket, binding, limit, metrics, all_metrics, last, orders, reports } =
+            self;
+        let mut orders = orders;
+        let now = clock::now();
+        // The seed only spreads advertisements; it is no secret. Ports start at different moments.
+        let seed = now.mono.as_nanos() ^ (u64::from(ifindex) << 32);
+        let mut port = Port {
+            interface,
+            ifindex,
+            responder: PortResponder::new(binding, limit, now.mono, seed),
+            metrics,
+            all_metrics,
+            last,
+            reports,
+            reported: None,
+        };
+        let socket = match AsyncFd::with_interest(socket, Interest::READABLE) {
+            Ok(socket) => socket,
+            Err(error) => {
+                tracing::error!(interface = %port.interface, %error, "watching the socket");
+                return None;
+            }
+        };
+        let mut armed = port.responder.next_deadline();
+        let mut timer = pin!(sleep_until(instant(armed)));
+        loop {
+            let deadline = port.responder.next_deadline();
+            if deadline != armed {
+                armed = deadline;
+                timer.as_mut().reset(instant(armed));
+            }
+            tokio::select! {
+                biased;
+                order = orders.recv() => match order {
+                    Some(order) => port.obey(order),
+                    None => break,
+                },
+                ready = socket.readable() => {
+                    let Ok(mut ready) = ready else { break };
+                    let mut more = true;
+                    for _ in 0..BATCHES_A_WAKE {
+                        more = port.receive(socket.get_ref());
+                        if !more {
+                            break;
+                        }
+                    }
+                    if more {
+                        // Others have their turn; the socket stays ready.
+                        tokio::task::yield_now().await;
+                    } else {
+                        ready.clear_ready();
+                    }
+                }
+                () = async { if armed.is_some() { timer.as_mut().await } else { pending().await } } => {
+                    port.advertise(socket.get_ref());
+                }
+            }
+        }
+        Some(socket.into_inner())
+    }
+}
+
+/// A port's state while it is served.
+struct Port {
+    interface: Arc<str>,
+    ifindex: u32,
+    responder: PortResponder,
+    metrics: Arc<NetworkMetrics>,
+    all_metrics: Arc<Metrics>,
+    last: Arc<LastExchange>,
+    reports: mpsc::Sender<PortReport>,
+    /// When the supervisor was last told that the guest spoke.
+    reported: Option<Mono>,
+}
+
+impl Port {
+    fn obey(&mut self, order: Order) {
+        let now = clock::mono();
+        match order {
+            Order::Rebind { binding, limit, metrics } => {
+                self.metrics = metrics;
+                self.responder.rebind(now, binding, limit);
+            }
+            Order::LinkUp => self.responder.link_up(now),
+        }
+    }
+
+    /// Takes one batch of frames and answers it. Tells whether there may be more.
+    fn receive(&mut self, socket: &PacketSocket) -> bool {
+        WORKER.with_borrow_mut(|worker| {
+            // ENETDOWN is said once, before the frames that wait: the link went down or away, and
+            // netlink tells which. So an error is read over, once.
+            let received = socket
+                .recv_batch(&mut worker.recv)
+                .or_else(|_| socket.recv_batch(&mut worker.recv))
+                .unwrap_or(0);
+            if received == 0 {
+                return false;
+            }
+            let now = clock::now();
+            worker.turns.clear();
+            worker.outbox.clear();
+            for frame in worker.recv.frames() {
+                // Frames queued from another device are still delivered after a rebind.
+                if frame.ifindex != self.ifindex {
+                    continue;
+                }
+                let turn = self.responder.handle_frame(now.mono, &frame.frame, &mut worker.outbox);
+                worker.turns.push((turn, frame.received_at));
+            }
+            let sent = send(socket, &mut worker.send, &worker.outbox);
+            self.account(now, &mut worker.turns, sent);
+            received == RecvBatch::SLOTS
+        })
+    }
+
+    fn advertise(&mut self, socket: &PacketSocket) {
+        WORKER.with_borrow_mut(|worker| {
+            worker.outbox.clear();
+            if self.responder.handle_deadline(clock::mono(), &mut worker.outbox) {
+                let sent = send(socket, &mut worker.send, &worker.outbox);
+                self.metrics.count_advertisements(sent);
+            }
+        });
+    }
+
+    /// Counts what became of a batch. The first `sent` replies went out; the socket had no room for
+    /// the others: their guests ask again.
+    fn account(&mut self, now: Now, turns: &mut [(Turn, Option<u64>)], sent: usize) {
+        let mut replies: usize = 0;
+        let sent_at = if sent > 0 { clock::realtime_nanos() } else { 0 };
+        for (turn, received_at) in turns {
+            if let Verdict::Replied(_) = turn.outcome.verdict {
+                if replies < sent {
+                    if let Some(at) = received_at {
+                        let nanos = sent_at.saturating_sub(*at);
+                        self.all_metrics.observe_reply(turn.outcome.protocol, nanos);
+                    }
+                } else {
+                    turn.outcome.verdict = Verdict::Dropped(DropReason::SendFailed);
+                }
+                replies = replies.saturating_add(1);
+            }
+            self.metrics.count(&turn.outcome);
+            self.note(now, turn);
+        }
+    }
+
+    fn note(&mut self, now: Now, turn: &Turn) {
+        let Outcome { verdict, .. } = &turn.outcome;
+        match verdict {
+            Verdict::Replied(_) | Verdict::Noted(_) => {
+                self.last.record(&turn.outcome, turn.source, now.wall);
+                let due = self
+                    .reported
+                    .is_none_or(|last| now.mono.since(last) >= SEEN_INTERVAL);
+                if due && self.report(PortEvent::Seen) {
+                    self.reported = Some(now.mono);
+                }
+            }
+            Verdict::Dropped(_) => {}
+        }
+        if let Some(note) = turn.note {
+            self.report(PortEvent::Noted(note));
+        }
+    }
+
+    /// Tells the supervisor, if it has room to listen: a packet never waits for it.
+    fn report(&self, event: PortEvent) -> bool {
+        self.reports.try_send(PortReport { interface: Arc::clone(&self.interface), event }).is_ok()
+    }
+}
+
+/// The packet buffers of one worker thread, used by whichever port has its turn.
+struct Worker {
+    recv: RecvBatch,
+    send: SendBatch,
+    outbox: Outbox,
+    turns: Vec<(Turn, Option<u64>)>,
+}
+
+thread_local! {
+    static WORKER: RefCell<Worker> = RefCell::new(Worker {
+        recv: RecvBatch::new(),
+        send: SendBatch::new(),
+        outbox: Outbox::new(RecvBatch::SLOTS),
+        turns: Vec::with_capacity(RecvBatch::SLOTS),
+    });
+}
+
+/// Sends what is queued; returns how many frames went.
+fn send(socket: &PacketSocket, batch: &mut SendBatch, outbox: &Outbox) -> usize {
+    if outbox.is_empty() {
+        return 0;
+    }
+    socket.send_batch(batch, outbox).unwrap_or(0)
+}
+
+fn instant(deadline: Option<Mono>) -> tokio::time::Instant {
+    tokio::time::Instant::from_std(clock::instant(deadline.unwrap_or_default()))
+}
+
+/// How many batches a port may take before others have their turn.
+const BATCHES_A_WAKE: usize = 4;
+
+/// How often a speaking guest is told to the supervisor.
+const SEEN_INTERVAL: std::time::Duration = std::time::Duration::from_secs(30);

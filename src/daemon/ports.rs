@@ -1,0 +1,222 @@
+//! The served ports: their tasks and sockets.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::exchange::LastExchange;
+use super::plan::Service;
+use super::port_task::{Order, PortReport, PortTask};
+use crate::binding::Binding;
+use crate::broker::SocketPool;
+use crate::config::Limits;
+use crate::control::PortState;
+use crate::net::{PacketSocket, interface_index};
+use crate::network::Parameters;
+use crate::responder::RateLimit;
+use crate::telemetry::{Metrics, NetworkMetrics};
+
+/// Starts, rebinds and stops the ports' tasks.
+pub(super) struct Ports {
+    served: HashMap<String, Served>,
+    pool: SocketPool,
+    limits: Limits,
+    metrics: Arc<Metrics>,
+    reports: mpsc::Sender<PortReport>,
+}
+
+/// How starting a port went.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Started {
+    /// Its guest is answered.
+    Serving,
+    /// It is not.
+    Refused {
+        /// As what the port is listed.
+        state: PortState,
+        /// Why, in words.
+        reason: String,
+    },
+}
+
+struct Served {
+    service: Service,
+    parameters: Parameters,
+    limit: RateLimit,
+    orders: mpsc::Sender<Order>,
+    task: JoinHandle<Option<PacketSocket>>,
+    last: Arc<LastExchange>,
+}
+
+impl Ports {
+    /// Makes the registry; tasks report to `reports`.
+    pub(super) fn new(
+        pool: SocketPool,
+        limits: Limits,
+        metrics: Arc<Metrics>,
+        reports: mpsc::Sender<PortReport>,
+    ) -> Self {
+        Self { served: HashMap::new(), pool, limits, metrics, reports }
+    }
+
+    /// Returns how a port is served, if it is.
+    pub(super) fn service(&self, interface: &str) -> Option<&Service> {
+        self.served.get(interface).map(|served| &served.service)
+    }
+
+    /// Returns the last exchange on a port, if it is served.
+    pub(super) fn last(&self, interface: &str) -> Option<&LastExchange> {
+        self.served.get(interface).map(|served| served.last.as_ref())
+    }
+
+    /// Takes the limits of files read anew, `max-ports` aside.
+    pub(super) fn limit(&mut self, limits: Limits) {
+        self.limits = Limits { max_ports: self.limits.max_ports, ..limits };
+    }
+
+    /// Serves a port from now on as `service` and `parameters` say.
+    pub(super) async fn serve(
+        &mut self,
+        interface: &str,
+        service: Service,
+        parameters: Parameters,
+        metrics: Arc<NetworkMetrics>,
+    ) -> Started {
+        let limit = self.rate_limit();
+        if let Some(served) = self.served.get_mut(interface) {
+            let same_guest =
+                served.service.key == service.key && served.service.ifindex == service.ifindex;
+            if same_guest && !served.task.is_finished() {
+                return served.update(service, parameters, limit, metrics).await;
+            }
+            // Another guest, or another device: what the old socket still holds is not answered.
+            self.stop(interface).await;
+        }
+        if self.served.len() >= self.limits.max_ports {
+            return Started::Refused {
+                state: PortState::NoDevice,
+                reason: format!("max-ports = {} ports are served already", self.limits.max_ports),
+            };
+        }
+        match self.open(interface, service.ifindex).await {
+            Ok(socket) => {
+                let served = self.start(interface, socket, (service, parameters, limit), metrics);
+                self.served.insert(interface.to_owned(), served);
+                Started::Serving
+            }
+            Err(error) => {
+                let reason = format!("opening its socket: {error}");
+                Started::Refused { state: PortState::NoDevice, reason }
+            }
+        }
+    }
+
+    /// Tells a port's task that its link came up.
+    pub(super) async fn link_up(&self, interface: &str) {
+        if let Some(served) = self.served.get(interface) {
+            // A task that has ended needs no order.
+            let _ = served.orders.send(Order::LinkUp).await;
+        }
+    }
+
+    /// Ends a port's task and keeps its socket for the next port. When this returns, no frame of
+    /// the port is answered any more.
+    pub(super) async fn stop(&mut self, interface: &str) {
+        if let Some(served) = self.served.remove(interface) {
+            drop(served.orders);
+            if let Ok(Some(socket)) = served.task.await {
+                self.pool.give_back(socket);
+            }
+        }
+    }
+
+    /// Ends every port's task.
+    pub(super) async fn stop_all(&mut self) {
+        let served: Vec<Served> = self.served.drain().map(|(_, served)| served).collect();
+        let tasks: Vec<_> = served.into_iter().map(|served| served.task).collect();
+        for task in tasks {
+            if let Ok(Some(socket)) = task.await {
+                self.pool.give_back(socket);
+            }
+        }
+    }
+
+    /// Closes every socket, side by side: each takes the kernel 12 ms.
+    pub(super) fn close(self) {
+        self.pool.close();
+    }
+
+    async fn open(&mut self, interface: &str, ifindex: u32) -> io::Result<PacketSocket> {
+        let socket = self.pool.take().await?;
+        socket.bind(ifindex)?;
+        // The index may have gone to another device between the link event and the bind; asked for
+        // again now, it cannot have done so unseen.
+        if interface_index(interface) == Some(ifindex) {
+            return Ok(socket);
+        }
+        self.pool.give_back(socket);
+        Err(io::Error::other("the interface changed meanwhile; it is looked at again"))
+    }
+
+    fn start(
+        &self,
+        interface: &str,
+        socket: PacketSocket,
+        (service, parameters, limit): (Service, Parameters, RateLimit),
+        metrics: Arc<NetworkMetrics>,
+    ) -> Served {
+        let (orders, ordered) = mpsc::channel(ORDERS);
+        let last = Arc::new(LastExchange::default());
+        let binding = Binding::new(service.key.clone(), &service.facts, &parameters);
+        let task = PortTask {
+            interface: interface.into(),
+            ifindex: service.ifindex,
+            socket,
+            binding: Arc::new(binding),
+            limit,
+            metrics,
+            all_metrics: Arc::clone(&self.metrics),
+            last: Arc::clone(&last),
+            orders: ordered,
+            reports: self.reports.clone(),
+        };
+        let task = tokio::spawn(task.run());
+        Served { service, parameters, limit, orders, task, last }
+    }
+
+    fn rate_limit(&self) -> RateLimit {
+        let Limits { frames_per_second, burst, .. } = self.limits;
+        RateLimit { frames_per_second, burst }
+    }
+}
+
+impl Served {
+    /// Hands the same guest another binding, if there is anything new in it.
+    async fn update(
+        &mut self,
+        service: Service,
+        parameters: Parameters,
+        limit: RateLimit,
+        metrics: Arc<NetworkMetrics>,
+    ) -> Started {
+        let same = self.parameters == parameters
+            && self.service.facts == service.facts
+            && self.limit == limit;
+        if !same {
+            let binding = Binding::new(service.key.clone(), &service.facts, &parameters);
+            let order = Order::Rebind { binding: Arc::new(binding), limit, metrics };
+            // A task that ended meanwhile is found and started anew at the next event.
+            let _ = self.orders.send(order).await;
+        }
+        self.service = service;
+        self.parameters = parameters;
+        self.limit = limit;
+        Started::Serving
+    }
+}
+
+/// Orders are few and obeyed at once.
+const ORDERS: usize = 4;

@@ -1,0 +1,508 @@
+//! The one task that decides what is served where.
+//!
+//! It joins what sources, links, files and guests say, keeps the lease table, has the store make
+//! leases durable, and starts, rebinds and stops the ports' tasks. It never touches a packet, and
+//! no packet waits for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::claims::Claims;
+use super::links::Links;
+use super::plan::{Plan, Service, plan};
+use super::port_task::{PortEvent, PortReport};
+use super::ports::{Ports, Started};
+use super::sources::Sources;
+use crate::clock;
+use crate::config::Config;
+use crate::control::{Answer, PortState, ReloadOutcome, Request};
+use crate::discovery::{SourceEvent, SourceId};
+use crate::lease::{Assignment, Lease, LeaseChange, LeaseKey, LeaseTable, Occasion};
+use crate::net::LinkEvent;
+use crate::network::{AddressMode, Network};
+use crate::outcome::Note;
+use crate::store::{Change, StoreError, StoreHandle};
+use crate::telemetry::{LogLimiter, Metrics};
+use crate::time::Mono;
+
+/// What the supervisor is made of.
+pub(super) struct Parts {
+    pub(super) config: Arc<Config>,
+    pub(super) table: LeaseTable,
+    pub(super) store: StoreHandle,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) sources: Sources,
+    pub(super) ports: Ports,
+    /// Set once every source has given its first snapshot.
+    pub(super) ready: Arc<AtomicBool>,
+}
+
+/// Where the supervisor hears from.
+pub(super) struct Inputs {
+    pub(super) sources: mpsc::Receiver<(SourceId, SourceEvent)>,
+    pub(super) links: mpsc::Receiver<LinkEvent>,
+    pub(super) reports: mpsc::Receiver<PortReport>,
+    pub(super) control: mpsc::Receiver<(Request, oneshot::Sender<Answer>)>,
+    pub(super) reload: mpsc::Receiver<()>,
+    pub(super) stop: oneshot::Receiver<()>,
+}
+
+/// What is known of one interface that a source names.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// As what it is listed.
+    pub(super) state: PortState,
+    /// Why, in words; for a served port what is amiss with it.
+    pub(super) reason: Option<String>,
+    /// The network, if one was chosen.
+    pub(super) network: Option<Arc<Network>>,
+    /// The lease that is served, or would be.
+    pub(super) lease: Option<Lease>,
+}
+
+/// Decides what is served where.
+pub(super) struct Supervisor {
+    pub(super) config: Arc<Config>,
+    pub(super) table: LeaseTable,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) sources: Sources,
+    pub(super) ports: Ports,
+    pub(super) claims: Claims,
+    pub(super) links: Links,
+    pub(super) entries: BTreeMap<String, Entry>,
+    /// Leases whose addresses the store does not have yet: they are not served.
+    /// Each with the number of the write that brings it there.
+    pub(super) undurable: BTreeMap<LeaseKey, u64>,
+    pub(super) store_error: Option<String>,
+    pub(super) reload_error: Option<String>,
+    ready: Arc<AtomicBool>,
+    store: StoreHandle,
+    /// Leases whose write failed.
+    unwritten: BTreeSet<LeaseKey>,
+    /// When they are tried again.
+    retry_at: Option<Mono>,
+    /// How many writes were begun.
+    writes: u64,
+    written: mpsc::Sender<Written>,
+    /// When the gauges are brought up to date; none while they are.
+    gauges_at: Option<Mono>,
+    log_limit: LogLimiter,
+}
+
+/// What became of a batch of lease changes.
+struct Written {
+    number: u64,
+    keys: BTreeSet<LeaseKey>,
+    result: Result<(), StoreError>,
+}
+
+impl Supervisor {
+    /// Runs until it is told to stop.
+    pub(super) async fn run(parts: Parts, mut inputs: Inputs) -> Ports {
+        let (written, mut done) = mpsc::channel(WRITES_IN_FLIGHT);
+        let Parts { config, table, store, metrics, sources, ports, ready } = parts;
+        let mut supervisor = Self {
+            config,
+            table,
+            metrics,
+            sources,
+            ports,
+            claims: Claims::default(),
+            links: Links::default(),
+            entries: BTreeMap::new(),
+            undurable: BTreeMap::new(),
+            store_error: None,
+            reload_error: None,
+            ready,
+            store,
+            unwritten: BTreeSet::new(),
+            retry_at: None,
+            writes: 0,
+            written,
+            gauges_at: None,
+            log_limit: LogLimiter::new(LOG_INTERVAL),
+        };
+        supervisor.publish_gauges();
+        loop {
+            // A timer runs only while there is something to do later: an idle node does not wake.
+            let retry_at = supervisor.retry_at;
+            let gauges_at = supervisor.gauges_at;
+            tokio::select! {
+                biased;
+                _ = &mut inputs.stop => break,
+                Some(request) = inputs.control.recv() => supervisor.answer(request).await,
+                Some(()) = inputs.reload.recv() => {
+                    supervisor.reload().await;
+                }
+                Some(written) = done.recv() => supervisor.settle(written).await,
+                Some(event) = inputs.links.recv() => {
+                    let mut concerned = supervisor.link_changed(event).await;
+                    while let Ok(event) = inputs.links.try_recv() {
+                        concerned.extend(supervisor.link_changed(event).await);
+                    }
+                    supervisor.reconcile(concerned).await;
+                }
+                Some(event) = inputs.sources.recv() => {
+                    let mut concerned = supervisor.source_said(event);
+                    while let Ok(event) = inputs.sources.try_recv() {
+                        concerned.extend(supervisor.source_said(event));
+                    }
+                    supervisor.reconcile(concerned).await;
+                    supervisor.tell_ready();
+                }
+                Some(report) = inputs.reports.recv() => supervisor.heard(report).await,
+                () = clock::sleep_until(retry_at) => supervisor.write_rest(),
+                () = clock::sleep_until(gauges_at) => {
+                    supervisor.gauges_at = None;
+                    supervisor.publish_gauges();
+                }
+            }
+        }
+        supervisor.sources.stop();
+        supervisor.ports.stop_all().await;
+        supervisor.store.flush().await;
+        supervisor.ports
+    }
+
+    /// Tells whether every source has given its first snapshot.
+    pub(super) fn is_ready(&self) -> bool {
+        self.sources.all_said()
+    }
+
+    /// Tells systemd and `/readyz`, once, that every source has given its first snapshot.
+    fn tell_ready(&self) {
+        if self.is_ready() && !self.ready.swap(true, Ordering::Relaxed) {
+            tracing::info!("every source has answered: ready");
+            // Without systemd there is nobody to tell.
+            let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        }
+    }
+
+    async fn answer(&mut self, (request, answer): (Request, oneshot::Sender<Answer>)) {
+        let said = match request {
+            Request::Ports => Answer::Ports(self.port_rows()),
+            Request::Leases => Answer::Leases(self.lease_rows()),
+            Request::Status => Answer::Status(Box::new(self.status())),
+            Request::Reload => Answer::Reload(self.reload().await),
+        };
+        // A client that has gone needs no answer.
+        let _ = answer.send(said);
+    }
+
+    fn source_said(&mut self, (source, event): (SourceId, SourceEvent)) -> BTreeSet<String> {
+        let name = self.sources.name(source);
+        match &event {
+            SourceEvent::Snapshot(ports) => {
+                if self.sources.up(source) {
+                    tracing::info!(source = %name, ports = ports.len(), "source is up");
+                }
+                self.metrics.set_source_up(&name, true);
+            }
+            SourceEvent::Down(reason) => {
+                // Its ports stay as they were: a database that restarts silences no guest.
+                if self.sources.down(source, reason.clone()) {
+                    tracing::warn!(source = %name, %reason, "source is down; its ports stay served");
+                }
+                self.metrics.set_source_up(&name, false);
+            }
+            SourceEvent::Changed(_) | SourceEvent::Removed(_) => {}
+        }
+        self.gauges_soon();
+        self.claims.apply(source.0, event)
+    }
+
+    async fn link_changed(&mut self, event: LinkEvent) -> BTreeSet<String> {
+        let change = self.links.apply(event);
+        for interface in &change.came_up {
+            self.ports.link_up(interface).await;
+        }
+        change.concerned
+    }
+
+    async fn heard(&mut self, PortReport { interface, event }: PortReport) {
+        let Some(service) = self.ports.service(&interface) else {
+            return;
+        };
+        let key = service.key.clone();
+        let wall = clock::wall();
+        match event {
+            PortEvent::Seen => {
+                if self.table.seen(&key, wall, SEEN_GRANULARITY).is_some() {
+                    self.write(BTreeSet::from([key]));
+                }
+            }
+            PortEvent::Noted(Note::Declined) => {
+                let network = Arc::clone(&service.network);
+                let occasion = Occasion { node: &self.config.node, wall };
+                if self.limited(&interface, "declined") {
+                    tracing::warn!(%interface, vm = %key.vm, "the guest declined its address: somebody else uses it");
+                }
+                if self.table.decline(&network, &key, occasion).is_some() {
+                    self.gauges_soon();
+                    self.write(BTreeSet::from([key]));
+                    self.reconcile(BTreeSet::from([interface.to_string()])).await;
+                }
+            }
+            PortEvent::Noted(Note::ForeignServer) => {
+                if self.limited(&interface, "foreign server") {
+                    tracing::warn!(%interface, vm = %key.vm, "the VM acts as a DHCP server or router");
+                }
+            }
+            PortEvent::Noted(Note::Released | Note::Arrived) => {}
+        }
+    }
+
+    /// Tells whether a line about an interface may be logged now.
+    fn limited(&mut self, interface: &str, what: &str) -> bool {
+        self.log_limit.allow(&format!("{interface} {what}"), clock::mono())
+    }
+
+    /// Brings the named interfaces to what sources, links, networks and leases say.
+    pub(super) async fn reconcile(&mut self, interfaces: BTreeSet<String>) {
+        let mut changed = BTreeSet::new();
+        for interface in interfaces {
+            self.reconcile_one(&interface, &mut changed).await;
+        }
+        self.write(changed);
+        self.gauges_soon();
+    }
+
+    async fn reconcile_one(&mut self, interface: &str, changed: &mut BTreeSet<LeaseKey>) {
+        let Some(port) = self.claims.port(interface) else {
+            self.ports.stop(interface).await;
+            if self.entries.remove(interface).is_some() {
+                tracing::info!(interface, "port is gone");
+            }
+            return;
+        };
+        match plan(port, self.links.get(interface), &self.config.networks) {
+            Plan::Idle { state, reason, network } => {
+                self.ports.stop(interface).await;
+                self.list(interface, Entry { state, reason: Some(reason), network, lease: None });
+            }
+            Plan::Serve(service) => self.serve(interface, service, changed).await,
+        }
+    }
+
+    async fn serve(&mut self, interface: &str, service: Service, changed: &mut BTreeSet<LeaseKey>) {
+        let occasion = Occasion { node: &self.config.node, wall: clock::wall() };
+        let assignment = self.table.assign(&service.network, &service.key, occasion);
+        match assignment.change {
+            LeaseChange::None => {}
+            LeaseChange::Details => {
+                changed.insert(service.key.clone());
+            }
+            LeaseChange::Addresses => {
+                changed.insert(service.key.clone());
+                // The next write is the one that holds it.
+                self.undurable.insert(service.key.clone(), self.writes.saturating_add(1));
+            }
+        }
+        let network = Some(Arc::clone(&service.network));
+        let lease = Some(assignment.lease.clone());
+        if let Some(reason) = nothing_to_give(&service.network, &assignment) {
+            self.ports.stop(interface).await;
+            let state = PortState::NoAddress;
+            return self.list(interface, Entry { state, reason: Some(reason), network, lease });
+        }
+        if self.undurable.contains_key(&service.key) {
+            // A port that serves the VM's old address goes on with it until the new one is durable;
+            // one that served another VM falls silent.
+            if self.ports.service(interface).is_none_or(|old| old.key != service.key) {
+                self.ports.stop(interface).await;
+            }
+            let state = PortState::NoAddress;
+            let reason = Some("its new lease is not yet durable".to_owned());
+            return self.list(interface, Entry { state, reason, network, lease });
+        }
+        let parameters = service.network.parameters(&assignment.lease, self.config.server_duid);
+        let metrics = self.metrics.network(service.network.name.as_str());
+        let started = self.ports.serve(interface, service, parameters, metrics).await;
+        let (state, reason) = match started {
+            Started::Serving => (PortState::Serving, shortage(&assignment)),
+            Started::Refused { state, reason } => (state, Some(reason)),
+        };
+        self.list(interface, Entry { state, reason, network, lease });
+    }
+
+    /// Writes down how a port is, and logs it if that is news.
+    fn list(&mut self, interface: &str, entry: Entry) {
+        let before = self.entries.get(interface);
+        let news = before.is_none_or(|before| {
+            (before.state, &before.reason) != (entry.state, &entry.reason)
+        });
+        if news {
+            let vm = entry.lease.as_ref().map_or("-", |lease| lease.key.vm.as_str());
+            let state = entry.state.as_str();
+            match &entry.reason {
+                Some(reason) => tracing::info!(interface, vm, %reason, "port is {state}"),
+                None => tracing::info!(interface, vm, "port is {state}"),
+            }
+        }
+        self.entries.insert(interface.to_owned(), entry);
+    }
+
+    /// Lets the store make the named leases durable, as they stand in the table now.
+    fn write(&mut self, keys: BTreeSet<LeaseKey>) {
+        if keys.is_empty() {
+            return;
+        }
+        let change = |key: &LeaseKey| match self.table.get(key) {
+            Some(lease) => Change::Put(lease.clone()),
+            None => Change::Delete(key.clone()),
+        };
+        let changes = keys.iter().map(change).collect();
+        self.writes = self.writes.saturating_add(1);
+        let number = self.writes;
+        let store = self.store.clone();
+        let written = self.written.clone();
+        tokio::spawn(async move {
+            let result = store.write(changes).await;
+            // The supervisor has ended: so will the process.
+            let _ = written.send(Written { number, keys, result }).await;
+        });
+    }
+
+    fn write_rest(&mut self) {
+        self.retry_at = None;
+        let keys = std::mem::take(&mut self.unwritten);
+        self.write(keys);
+    }
+
+    async fn settle(&mut self, Written { number, keys, result }: Written) {
+        match result {
+            Ok(()) => {
+                if self.store_error.take().is_some() {
+                    tracing::info!("the lease store works again");
+                }
+                self.metrics.set_store_up(true);
+                // A lease that has changed once more since waits for its later write.
+                self.undurable.retain(|key, by| !(keys.contains(key) && *by <= number));
+                let waiting = self.entries.iter().filter(|(_, entry)| {
+                    entry.state == PortState::NoAddress
+                        && entry.lease.as_ref().is_some_and(|lease| keys.contains(&lease.key))
+                });
+                let waiting = waiting.map(|(interface, _)| interface.clone()).collect();
+                self.reconcile(waiting).await;
+            }
+            Err(error) => {
+                let text = error.to_string();
+                if self.store_error.as_ref() != Some(&text) {
+                    tracing::error!(error = %text, "writing leases; known VMs are served on, new ones wait");
+                }
+                self.store_error = Some(text);
+                self.metrics.set_store_up(false);
+                self.unwritten.extend(keys);
+                self.retry_at = Some(clock::mono().after(RETRY_INTERVAL));
+            }
+        }
+    }
+
+    /// Reads the files anew; a file with an error replaces nothing.
+    async fn reload(&mut self) -> ReloadOutcome {
+        let path = self.config.path.clone();
+        let loaded = tokio::task::spawn_blocking(move || crate::config::load(&path)).await;
+        let loaded = match loaded {
+            Ok(Ok(config)) => Ok(config),
+            Ok(Err(errors)) => Err(errors.lines),
+            Err(_) => Err(vec!["reading the files failed with a panic; the old ones stay".to_owned()]),
+        };
+        match loaded {
+            Ok(config) => {
+                let lines = self.take_config(config).await;
+                for line in &lines {
+                    tracing::info!("reload: {line}");
+                }
+                self.reload_error = None;
+                self.metrics.set_reload(true, clock::wall());
+                ReloadOutcome { successful: true, lines }
+            }
+            Err(lines) => {
+                for line in &lines {
+                    tracing::error!("reload: {line}");
+                }
+                self.reload_error = Some(lines.join("; "));
+                self.metrics.set_reload(false, clock::wall());
+                ReloadOutcome { successful: false, lines }
+            }
+        }
+    }
+
+    async fn take_config(&mut self, mut new: Config) -> Vec<String> {
+        let old = Arc::clone(&self.config);
+        let mut lines = new.warnings.clone();
+        // What needs a restart stays as it is, and is said.
+        let mut keep = |what: &str, differs: bool| {
+            if differs {
+                lines.push(format!("{what} differs; it takes effect at the next restart"));
+            }
+        };
+        keep("[store]", new.store != old.store);
+        keep("[control]", new.control_socket != old.control_socket);
+        keep("[metrics]", new.metrics_listen != old.metrics_listen);
+        keep("max-ports", new.limits.max_ports != old.limits.max_ports);
+        new.store = old.store.clone();
+        new.control_socket = old.control_socket.clone();
+        new.metrics_listen = old.metrics_listen;
+        new.limits.max_ports = old.limits.max_ports;
+        let config = Arc::new(new);
+        let mut concerned = self.sources.replace(&old, &config, &mut self.claims).await;
+        for network in &old.networks {
+            if !config.networks.iter().any(|new| new.name == network.name) {
+                self.metrics.forget_network(network.name.as_str());
+            }
+        }
+        self.ports.limit(config.limits);
+        self.config = config;
+        concerned.extend(self.claims.interfaces().map(str::to_owned));
+        let ports = concerned.len();
+        self.reconcile(concerned).await;
+        lines.push(format!("{} networks in force on {ports} ports", self.config.networks.len()));
+        lines
+    }
+
+    /// Has the gauges brought up to date soon, once for many changes.
+    fn gauges_soon(&mut self) {
+        self.gauges_at.get_or_insert_with(|| clock::mono().after(GAUGE_DELAY));
+    }
+}
+
+/// Says why a NIC is given nothing at all. A network with SLAAC has its prefix to give.
+fn nothing_to_give(network: &Network, assignment: &Assignment) -> Option<String> {
+    let lease = &assignment.lease;
+    let holds = |family: bool, address: bool| family && address;
+    let ipv4 = holds(network.ipv4.is_some(), lease.ipv4.is_some());
+    let ipv6 = network.ipv6.as_ref().is_some_and(|ipv6| match ipv6.mode {
+        AddressMode::Stateful => lease.ipv6.is_some(),
+        AddressMode::Stateless | AddressMode::Slaac => true,
+    });
+    if ipv4 || ipv6 {
+        return None;
+    }
+    Some(shortage(assignment).unwrap_or_else(|| "the network has neither [ipv4] nor [ipv6]".to_owned()))
+}
+
+/// Says which addresses a NIC lacks.
+fn shortage(assignment: &Assignment) -> Option<String> {
+    let reasons = [&assignment.no_ipv4, &assignment.no_ipv6];
+    let reasons: Vec<String> = reasons.into_iter().flatten().map(ToString::to_string).collect();
+    if reasons.is_empty() { None } else { Some(reasons.join("; ")) }
+}
+
+/// A write is one group commit; more than a few at once only queue.
+const WRITES_IN_FLIGHT: usize = 64;
+
+/// How long a store in trouble is left alone before it is tried again.
+const RETRY_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// How long gauges may lag behind.
+const GAUGE_DELAY: std::time::Duration = std::time::Duration::from_millis(200);
+
+/// How often "last seen" is written down, in seconds.
+const SEEN_GRANULARITY: u64 = 60;
+
+/// How often one thing about one port is logged.
+const LOG_INTERVAL: std::time::Duration = std::time::Duration::from_secs(60);

@@ -1,0 +1,237 @@
+//! The lease table against a model: random VMs, NICs, declines, releases and reloads of the store,
+//! in any order. Never two leases with one address; the same key gets the same addresses again.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::Ipv4Addr;
+
+use leasehold::lease::{Lease, LeaseChange, LeaseKey, LeaseTable, NicName, NoAddress, Occasion};
+use leasehold::network::{
+    Common, Gateway, HostnameTemplate, Ipv4Network, Lifetime, Mask, Match, Network, OnDecline, Pool,
+    PoolRange, VmEntry,
+};
+use leasehold::time::Wall;
+use leasehold::wire::Mac;
+use proptest::prelude::*;
+
+const OCCASION: Occasion<'static> = Occasion { node: "node-a", wall: Wall(1_000) };
+
+#[derive(Debug, Clone)]
+enum Step {
+    Assign { vm: u8, nic: u8 },
+    Decline { vm: u8, nic: u8 },
+    Remove { vm: u8, nic: u8 },
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let vm_nic = || (0_u8..12, 0_u8..2);
+    prop_oneof![
+        6 => vm_nic().prop_map(|(vm, nic)| Step::Assign { vm, nic }),
+        1 => vm_nic().prop_map(|(vm, nic)| Step::Decline { vm, nic }),
+        1 => vm_nic().prop_map(|(vm, nic)| Step::Remove { vm, nic }),
+        1 => Just(Step::Restart),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_address_is_ever_held_twice(
+        steps in prop::collection::vec(step(), 1..200),
+        reassign in any::<bool>(),
+    ) {
+        let on_decline = if reassign { OnDecline::Reassign } else { OnDecline::Keep };
+        // 10 addresses for up to 24 NICs: exhaustion is part of the run.
+        let network = network("10.0.0.10", "10.0.0.19", on_decline);
+        let mut table = LeaseTable::default();
+        let mut durable: BTreeMap<LeaseKey, Lease> = BTreeMap::new();
+        for step in steps {
+            match step {
+                Step::Assign { vm, nic } => {
+                    let key = key(vm, nic);
+                    let before = table.get(&key).cloned();
+                    let given = table.assign(&network, &key, OCCASION);
+                    if let Some(held) = before.and_then(|lease| lease.ipv4) {
+                        prop_assert_eq!(given.lease.ipv4, Some(held), "a held address stays");
+                        prop_assert_eq!(given.change, LeaseChange::None);
+                    }
+                    match given.lease.ipv4 {
+                        Some(address) => prop_assert!(network.ipv4.as_ref().unwrap().pool.contains(address)
+                            || address == reserved()),
+                        None => prop_assert!(given.no_ipv4.is_some(), "a reason is given"),
+                    }
+                    if given.change != LeaseChange::None {
+                        durable.insert(key, given.lease);
+                    }
+                }
+                Step::Decline { vm, nic } => {
+                    let key = key(vm, nic);
+                    let before = table.get(&key).and_then(|lease| lease.ipv4);
+                    if let Some(lease) = table.decline(&network, &key, OCCASION) {
+                        prop_assert!(lease.conflict);
+                        if !reassign || before == Some(reserved()) {
+                            prop_assert_eq!(lease.ipv4, before, "kept");
+                        } else if before.is_some() {
+                            prop_assert_ne!(lease.ipv4, before, "another one");
+                        }
+                        durable.insert(key, lease);
+                    }
+                }
+                Step::Remove { vm, nic } => {
+                    let key = key(vm, nic);
+                    table.remove(&key);
+                    durable.remove(&key);
+                }
+                Step::Restart => {
+                    let (loaded, refused) = LeaseTable::load(durable.values().cloned().collect());
+                    prop_assert!(refused.is_empty());
+                    table = loaded;
+                }
+            }
+            let held: Vec<Ipv4Addr> = table.iter().filter_map(|lease| lease.ipv4).collect();
+            let distinct: HashSet<&Ipv4Addr> = held.iter().collect();
+            prop_assert_eq!(held.len(), distinct.len(), "one address, two leases: {:?}", held);
+        }
+    }
+}
+
+#[test]
+fn a_lost_store_gives_most_vms_their_old_address() {
+    let network = network("10.0.1.0", "10.0.3.255", OnDecline::Keep);
+    let keys: Vec<LeaseKey> = (0..200).map(|vm| key(vm, 0)).collect();
+    let assign = |order: &mut dyn Iterator<Item = &LeaseKey>| {
+        let mut table = LeaseTable::default();
+        let given = order.map(|key| (key.clone(), table.assign(&network, key, OCCASION).lease.ipv4));
+        given.collect::<HashMap<_, _>>()
+    };
+    let first = assign(&mut keys.iter());
+    let second = assign(&mut keys.iter().rev());
+    let same = keys.iter().filter(|key| first[*key] == second[*key]).count();
+    assert!(same * 10 >= keys.len() * 8, "only {same} of {} kept theirs", keys.len());
+}
+
+#[test]
+fn every_address_of_a_range_can_be_given_and_then_it_is_exhausted() {
+    let network = network("10.0.0.10", "10.0.0.73", OnDecline::Keep);
+    let mut table = LeaseTable::default();
+    for vm in 0..63 {
+        // 64 addresses, one of them reserved for VM 200.
+        assert!(table.assign(&network, &key(vm, 0), OCCASION).lease.ipv4.is_some(), "VM {vm}");
+    }
+    let usage = table.ipv4_usage(&network.name, &network.ipv4.as_ref().unwrap().pool);
+    assert_eq!((usage.leases, usage.free, usage.total), (63, 0, 63));
+    let refused = table.assign(&network, &key(100, 0), OCCASION);
+    assert_eq!(refused.no_ipv4, Some(NoAddress::Exhausted("IPv4")));
+    assert_eq!(refused.change, LeaseChange::None);
+    assert_eq!(table.assign(&network, &key(200, 0), OCCASION).lease.ipv4, Some(reserved()));
+}
+
+#[test]
+fn a_reservation_without_nic_goes_to_the_first_nic_and_stays_there() {
+    let network = network("10.0.0.10", "10.0.0.19", OnDecline::Keep);
+    let mut table = LeaseTable::default();
+    let second = table.assign(&network, &key(200, 1), OCCASION).lease.ipv4;
+    let first = table.assign(&network, &key(200, 0), OCCASION).lease.ipv4;
+    assert_eq!(second, Some(reserved()));
+    assert_ne!(first, second);
+    assert_eq!(table.assign(&network, &key(200, 1), OCCASION).lease.ipv4, second);
+    assert_eq!(table.assign(&network, &key(200, 0), OCCASION).lease.ipv4, first);
+}
+
+#[test]
+fn a_reserved_address_that_another_vm_holds_is_refused_by_name() {
+    let mut early = network("10.0.0.10", "10.0.0.19", OnDecline::Keep);
+    let vms = std::mem::take(&mut early.vms);
+    early.ipv4.as_mut().unwrap().pool.never.clear();
+    early.ipv4.as_mut().unwrap().pool.ranges[0].first = reserved();
+    early.ipv4.as_mut().unwrap().pool.ranges[0].last = reserved();
+    let mut table = LeaseTable::default();
+    table.assign(&early, &key(1, 0), OCCASION);
+    let late = Network { vms, ..network("10.0.0.10", "10.0.0.19", OnDecline::Keep) };
+    let refused = table.assign(&late, &key(200, 0), OCCASION);
+    let reason = refused.no_ipv4.unwrap().to_string();
+    assert!(reason.contains("lab/vm-1 default"), "{reason}");
+    assert_eq!(refused.lease.ipv4, None);
+}
+
+#[test]
+fn an_address_outside_the_subnet_is_replaced_and_one_outside_the_range_is_kept() {
+    let wide = network("10.0.0.10", "10.0.0.10", OnDecline::Keep);
+    let narrow = network("10.0.2.1", "10.0.2.9", OnDecline::Keep);
+    let mut table = LeaseTable::default();
+    let old = table.assign(&wide, &key(1, 0), OCCASION).lease.ipv4;
+    assert_eq!(table.assign(&narrow, &key(1, 0), OCCASION).lease.ipv4, old);
+    let mut moved = network("10.9.0.10", "10.9.0.19", OnDecline::Keep);
+    moved.ipv4.as_mut().unwrap().subnet = "10.9.0.0/16".parse().unwrap();
+    let given = table.assign(&moved, &key(1, 0), OCCASION);
+    assert_ne!(given.lease.ipv4, old);
+    assert_eq!(given.change, LeaseChange::Addresses);
+}
+
+#[test]
+fn the_second_of_two_stored_leases_with_one_address_is_set_aside() {
+    let network = network("10.0.0.10", "10.0.0.19", OnDecline::Keep);
+    let mut table = LeaseTable::default();
+    let one = table.assign(&network, &key(1, 0), OCCASION).lease;
+    let two = Lease { key: key(2, 0), ..one.clone() };
+    let (loaded, refused) = LeaseTable::load(vec![one, two]);
+    assert_eq!(loaded.len(), 1);
+    assert_eq!(refused.len(), 1);
+    assert!(refused[0].contains("lab/vm-2"), "{}", refused[0]);
+}
+
+fn key(vm: u8, nic: u8) -> LeaseKey {
+    let nic = if nic == 0 { NicName::default() } else { format!("nic-{nic}").parse().unwrap() };
+    LeaseKey { network: "blue".parse().unwrap(), vm: format!("lab/vm-{vm}").parse().unwrap(), nic }
+}
+
+/// The address reserved for VM 200.
+fn reserved() -> Ipv4Addr {
+    Ipv4Addr::new(10, 0, 0, 15)
+}
+
+fn network(first: &str, last: &str, on_decline: OnDecline) -> Network {
+    let range = PoolRange { first: first.parse().unwrap(), last: last.parse().unwrap() };
+    Network {
+        name: "blue".parse().unwrap(),
+        matcher: Match::default(),
+        hostname: HostnameTemplate::default(),
+        common: Common::default(),
+        gateway: Gateway {
+            source_mac: Mac([0x0a, 0x58, 10, 0, 0, 1]),
+            mac_given: false,
+            answer: false,
+            answer_ping: false,
+            announce: false,
+            retire: Vec::new(),
+        },
+        ipv4: Some(Ipv4Network {
+            subnet: "10.0.0.0/16".parse().unwrap(),
+            gateway: Some(Ipv4Addr::new(10, 0, 0, 1)),
+            server_id: Ipv4Addr::new(10, 0, 0, 1),
+            pool: Pool { ranges: vec![range], never: vec![reserved()] },
+            lease_time: Lifetime(3_600),
+            renew_time: Some(1_800),
+            rebind_time: Some(3_150),
+            mask: Mask::Subnet,
+            routes: Vec::new(),
+            rapid_commit: false,
+            options: Vec::new(),
+        }),
+        ipv6: None,
+        on_decline,
+        vms: vec![VmEntry {
+            id: "lab/vm-200".parse().unwrap(),
+            nic: None,
+            ipv4: vec![reserved()],
+            ipv6: Vec::new(),
+            hostname: None,
+            domain: None,
+            search: None,
+            dns: None,
+            ntp: None,
+            mtu: None,
+            routes: None,
+            options: Vec::new(),
+        }],
+    }
+}
