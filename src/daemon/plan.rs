@@ -79,6 +79,6 @@ pub(super) fn plan(port: &Port, link: Option<&Link>, networks: &[Arc<Network>]) 
         },
         network,
         ifindex: link.ifindex,
-        facts: PortFacts { mac: port.mac, trunk_vlan, mtu: link.mtu },
+        facts: PortFacts { mac: port.mac, trunk_vlan, mtu: u16::try_from(link.mtu).unwrap_or(u16::MAX) },
     })
 }

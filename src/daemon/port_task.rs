@@ -17,7 +17,7 @@ use tokio::time::sleep_until;
 use super::exchange::LastExchange;
 use crate::binding::Binding;
 use crate::clock;
-use crate::net::{PacketSocket, RecvBatch, SendBatch};
+use crate::net::{PacketSocket, RecvBatch};
 use crate::outcome::{DropReason, Note, Outcome, Verdict};
 use crate::responder::{PortResponder, RateLimit, Turn};
 use crate::telemetry::{Metrics, NetworkMetrics};
@@ -187,7 +187,7 @@ impl Port {
                 let turn = self.responder.handle_frame(now.mono, &frame.frame, &mut worker.outbox);
                 worker.turns.push((turn, frame.received_at));
             }
-            let sent = send(socket, &mut worker.send, &worker.outbox);
+            let sent = send(socket, &worker.outbox);
             self.account(now, &mut worker.turns, sent);
             received == RecvBatch::SLOTS
         })
@@ -197,7 +197,7 @@ impl Port {
         WORKER.with_borrow_mut(|worker| {
             worker.outbox.clear();
             if self.responder.handle_deadline(clock::mono(), &mut worker.outbox) {
-                let sent = send(socket, &mut worker.send, &worker.outbox);
+                let sent = send(socket, &worker.outbox);
                 self.metrics.count_advertisements(sent);
             }
         });
@@ -253,7 +253,6 @@ impl Port {
 /// The packet buffers of one worker thread, used by whichever port has its turn.
 struct Worker {
     recv: RecvBatch,
-    send: SendBatch,
     outbox: Outbox,
     turns: Vec<(Turn, Option<u64>)>,
 }
@@ -261,18 +260,22 @@ struct Worker {
 thread_local! {
     static WORKER: RefCell<Worker> = RefCell::new(Worker {
         recv: RecvBatch::new(),
-        send: SendBatch::new(),
         outbox: Outbox::new(RecvBatch::SLOTS),
         turns: Vec::with_capacity(RecvBatch::SLOTS),
     });
 }
 
-/// Sends what is queued; returns how many frames went.
-fn send(socket: &PacketSocket, batch: &mut SendBatch, outbox: &Outbox) -> usize {
-    if outbox.is_empty() {
-        return 0;
+/// Sends what is queued; returns how many frames went. What finds no room is not sent: a packet
+/// never waits, and its guest asks again.
+fn send(socket: &PacketSocket, outbox: &Outbox) -> usize {
+    let mut sent = 0;
+    while sent < outbox.len() {
+        match socket.send_batch(outbox.frames().skip(sent)) {
+            Ok(0) | Err(_) => break,
+            Ok(more) => sent = sent.saturating_add(more),
+        }
     }
-    socket.send_batch(batch, outbox).unwrap_or(0)
+    sent
 }
 
 fn instant(deadline: Option<Mono>) -> tokio::time::Instant {
