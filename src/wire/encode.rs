@@ -1,7 +1,7 @@
 //! Headers and checksums around a payload that already stands in a frame buffer.
 //!
 //! Every byte of the headers is written: what the buffer held before does not matter. The traffic
-//! class is 0, the default: RFC 4594, section 4.10, counts DHCP among the standard services.
+//! class is 0, the default: RFC 4594 counts DHCP among the standard services.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
