@@ -66,6 +66,12 @@ pub fn handle_arp(neighbors: &Neighbors, arp: &Arp, out: &mut [u8]) -> Handled<I
     handled(message, answer_arp(neighbors, arp, out))
 }
 
+/// Returns the address that a Neighbor Solicitation asks for; `::` if it holds none.
+#[must_use]
+pub fn solicited_target(solicitation: &Icmpv6<'_>) -> Ipv6Addr {
+    Neighbor::read(solicitation.body).map_or(Ipv6Addr::UNSPECIFIED, |neighbor| neighbor.target)
+}
+
 /// Tells whether a guest's Neighbor Advertisement is a valid one that nobody asked for: it
 /// announces that the guest is here (RFC 4861, sections 7.1.2 and 7.2.6).
 #[must_use]
@@ -691,18 +697,4 @@ mod tests {
             let _ = is_unsolicited_advertisement(&message);
         }
     }
-}
-
-/// Tells whether the guest announces itself: a well-formed advertisement that nobody asked for.
-#[must_use]
-pub fn is_unsolicited_advertisement(advertisement: &Icmpv6<'_>) -> bool {
-    let _ = advertisement;
-    false
-}
-
-/// Returns the address that a Neighbor Solicitation asks for; `::` if it holds none.
-#[must_use]
-pub fn neighbor_target(solicitation: &Icmpv6<'_>) -> Ipv6Addr {
-    let _ = solicitation;
-    Ipv6Addr::UNSPECIFIED
 }
