@@ -86,7 +86,7 @@ pub(super) struct ClientMessage<'a> {
     server_id: Option<&'a [u8]>,
     /// Option codes, two bytes each.
     requested: Option<&'a [u8]>,
-    /// Whether option 14 is there.
+    /// Option 14, which has no body.
     pub(super) rapid_commit: Option<()>,
     /// The flags of option 39 (RFC 4704, section 4.1).
     pub(super) fqdn_flags: Option<u8>,

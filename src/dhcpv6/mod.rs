@@ -121,7 +121,7 @@ fn answer(
     if request.destination != ALL_DHCP_RELAY_AGENTS_AND_SERVERS {
         return Err(DropReason::Destination);
     }
-    // RFC 9915, section 13.1: a client sends from a link-local address of the interface.
+    // RFC 9915, section 17.1: a client sends from a link-local address of the interface.
     if !request.source.is_unicast_link_local() {
         return Err(DropReason::SourceAddress);
     }
