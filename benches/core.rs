@@ -57,8 +57,7 @@ fn turns(criterion: &mut Criterion) {
         let text = fs::read_to_string(fixtures().join(case).join("01-in.hex"))
             .unwrap_or_else(|error| panic!("{case}: {error}"));
         let bytes = parse_hex(&text);
-        let frame =
-            Frame { bytes: &bytes, vlan: None, checksum_pending: false, truncated: false };
+        let frame = Frame { bytes: &bytes, vlan: None, checksum_pending: false, truncated: false };
         let facts = PortFacts { mac: None, trunk_vlan: None, mtu: 1_500 };
         let binding = templates.binding(network, "demo/web-1", &facts);
         let limit = RateLimit { frames_per_second: 0, burst: 0 };
