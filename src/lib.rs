@@ -16,7 +16,10 @@ pub mod time;
 pub mod wire;
 
 // The shell.
+pub mod broker;
 pub mod clock;
 pub mod config;
 pub mod discovery;
+pub mod net;
+pub mod sandbox;
 pub mod store;

@@ -1,0 +1,1 @@
+//! The constant filter program.
