@@ -6,8 +6,8 @@ use std::net::Ipv4Addr;
 
 use leasehold::lease::{Lease, LeaseChange, LeaseKey, LeaseTable, NicName, NoAddress, Occasion};
 use leasehold::network::{
-    Common, Gateway, HostnameTemplate, Ipv4Network, Lifetime, Mask, Match, Network, OnDecline, Pool,
-    PoolRange, VmEntry,
+    Common, Gateway, HostnameTemplate, Ipv4Network, Lifetime, Mask, Match, Network, OnDecline,
+    Pool, PoolRange, VmEntry,
 };
 use leasehold::time::Wall;
 use leasehold::wire::Mac;
@@ -100,7 +100,8 @@ fn a_lost_store_gives_most_vms_their_old_address() {
     let keys: Vec<LeaseKey> = (0..200).map(|vm| key(vm, 0)).collect();
     let assign = |order: &mut dyn Iterator<Item = &LeaseKey>| {
         let mut table = LeaseTable::default();
-        let given = order.map(|key| (key.clone(), table.assign(&network, key, OCCASION).lease.ipv4));
+        let given =
+            order.map(|key| (key.clone(), table.assign(&network, key, OCCASION).lease.ipv4));
         given.collect::<HashMap<_, _>>()
     };
     let first = assign(&mut keys.iter());

@@ -70,7 +70,10 @@ fn compare(guests: usize) {
     };
     let limit = measure(&node.start_echo());
     let ours = measure(&node.start_leasehold(0));
-    println!("leasehold does {:.0} % of the echo's exchanges per CPU-second\n", 100.0 * ours / limit);
+    println!(
+        "leasehold does {:.0} % of the echo's exchanges per CPU-second\n",
+        100.0 * ours / limit
+    );
 }
 
 fn idle() {

@@ -27,7 +27,8 @@ use crate::broker::{BrokerClient, SocketPool};
 use crate::clock;
 use crate::config::Config;
 use crate::lease::LeaseTable;
-use crate::net::LinkWatcher;
+use crate::discovery::Connector;
+use crate::net::{LinkEvent, LinkWatcher};
 use crate::store::{self, OpenError, StoreHandle};
 use crate::telemetry::{Metrics, http};
 
@@ -103,12 +104,12 @@ async fn serve(config: Config, broker: BrokerClient) -> Result<Ports, RunError> 
         tokio::spawn(http::serve(listener, Arc::clone(&metrics), Arc::new(readiness)));
     }
 
-    let watcher = LinkWatcher::open()
+    let watcher = LinkWatcher::new()
         .map_err(|error| refused("listening to the kernel's link events", &error))?;
-    tokio::spawn(watcher.run(link_events));
+    tokio::spawn(watch_links(watcher, link_events));
     let pool = SocketPool::new(broker.clone());
     let ports = Ports::new(pool, config.limits, Arc::clone(&metrics), port_reports);
-    let sources = Sources::start(&config, broker.connector(), source_events);
+    let sources = Sources::start(&config, connector(broker), source_events);
     let control_task = tokio::spawn(control.serve(control_requests));
 
     tracing::info!(
@@ -152,6 +153,31 @@ async fn serve(config: Config, broker: BrokerClient) -> Result<Ports, RunError> 
     // Awaited, so that the socket's file is gone when the process is.
     let _ = control_task.await;
     Ok(ports)
+}
+
+/// Hands the kernel's link events on; a lost connection is opened anew, with a snapshot.
+async fn watch_links(mut watcher: LinkWatcher, events: mpsc::Sender<LinkEvent>) {
+    loop {
+        match watcher.next().await {
+            Ok(event) => {
+                if events.send(event).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "listening to the kernel's link events; trying again");
+                tokio::time::sleep(LINK_RETRY).await;
+            }
+        }
+    }
+}
+
+/// Connects sources to unix sockets through the broker: they may be root's alone.
+fn connector(broker: BrokerClient) -> Connector {
+    Connector::new(move |path| {
+        let broker = broker.clone();
+        Box::pin(async move { broker.connect_unix(&path).await })
+    })
 }
 
 fn open_store(
@@ -214,6 +240,9 @@ fn workers() -> usize {
 }
 
 const WORKERS_MAX: usize = 4;
+
+/// How long to wait before the kernel is asked again.
+const LINK_RETRY: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// What may wait for the supervisor; senders on the packet path do not wait, the others may.
 const QUEUE: usize = 1_024;

@@ -14,7 +14,7 @@ use crate::binding::Binding;
 use crate::broker::SocketPool;
 use crate::config::Limits;
 use crate::control::PortState;
-use crate::net::{PacketSocket, interface_index};
+use crate::net::{PacketSocket, close_side_by_side, interface_index};
 use crate::network::Parameters;
 use crate::responder::RateLimit;
 use crate::telemetry::{Metrics, NetworkMetrics};
@@ -146,10 +146,10 @@ impl Ports {
 
     /// Closes every socket, side by side: each takes the kernel 12 ms.
     pub(super) fn close(self) {
-        self.pool.close();
+        close_side_by_side(self.pool.take_all());
     }
 
-    async fn open(&mut self, interface: &str, ifindex: u32) -> io::Result<PacketSocket> {
+    async fn open(&self, interface: &str, ifindex: u32) -> io::Result<PacketSocket> {
         let socket = self.pool.take().await?;
         socket.bind(ifindex)?;
         // The index may have gone to another device between the link event and the bind; asked for

@@ -4,10 +4,13 @@
 //! joins it with a lease and with what `[[vm]]` overrides into [`Parameters`], the one source that
 //! DHCPv4, DHCPv6 and router advertisements are all made from, so that they cannot disagree.
 
+mod join;
+mod matching;
 mod names;
 mod parameters;
 mod pool;
 
+pub use matching::{Match, choose};
 pub use names::{DomainName, DomainNameError, Hostname, HostnameTemplate};
 pub use parameters::{
     AddressMode, Gateway, Ipv4Parameters, Ipv4Route, Ipv6Parameters, Ipv6Route, Lifetime, Mask,
@@ -15,7 +18,6 @@ pub use parameters::{
 };
 pub use pool::{Pool, PoolAddress, PoolRange};
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
@@ -58,19 +60,6 @@ pub struct Common {
     pub ntp: Vec<IpAddr>,
     /// Option 26 and the RA's MTU.
     pub mtu: Option<u16>,
-}
-
-/// `[match]`: all that are given must hold. Empty: every port fits.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Match {
-    /// The bridge's name.
-    pub bridge: Option<String>,
-    /// The port's VLAN tag; on a trunk port the tag whose frames are served.
-    pub vlan: Option<u16>,
-    /// A glob over the interface's name: `*` and `?`.
-    pub interface: Option<String>,
-    /// External ids that the port's row must carry.
-    pub external_ids: BTreeMap<String, String>,
 }
 
 /// `[ipv4]`, checked: gateway, server id and ranges lie where they may.
@@ -170,18 +159,13 @@ pub struct VmEntry {
     pub mtu: Option<u16>,
     /// Replaces the network's IPv4 routes.
     pub routes: Option<Vec<Ipv4Route>>,
-    /// Replace the network's option of the same family and code.
-    pub options: Vec<RawOption>,
+    /// Replace the network's DHCPv4 options of the same code.
+    pub ipv4_options: Vec<RawOption>,
+    /// Replace the network's DHCPv6 options of the same code.
+    pub ipv6_options: Vec<RawOption>,
 }
 
 impl Network {
-    /// Joins the template with the `[[vm]]` entry that fits and with what the lease holds.
-    #[must_use]
-    pub fn parameters(&self, lease: &crate::lease::Lease, server_duid: [u8; 18]) -> Parameters {
-        let _ = (lease, server_duid);
-        unreachable!("written with the config module")
-    }
-
     /// Finds the `[[vm]]` entry of one NIC: one that names the NIC goes before one that does not.
     #[must_use]
     pub fn vm_entry(&self, vm: &VmId, nic: &NicName) -> Option<&VmEntry> {
@@ -196,5 +180,65 @@ impl Network {
     pub fn hostname_of(&self, vm: &VmId, nic: &NicName) -> Option<Hostname> {
         let own = self.vm_entry(vm, nic).and_then(|entry| entry.hostname.clone());
         own.or_else(|| self.hostname.render(vm, nic))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Mac;
+
+    /// Makes a network with IPv4 10.0.0.0/24 and nothing else, for the tests of this module.
+    pub(super) fn network(name: &str) -> Network {
+        let gateway: Ipv4Addr = "10.0.0.1".parse().unwrap();
+        Network {
+            name: name.parse().unwrap(),
+            matcher: Match::default(),
+            hostname: HostnameTemplate::default(),
+            common: Common::default(),
+            gateway: Gateway {
+                source_mac: Mac([2, 0, 0, 0, 0, 1]),
+                mac_given: false,
+                answer: false,
+                answer_ping: false,
+                announce: false,
+                retire: Vec::new(),
+            },
+            ipv4: Some(Ipv4Network {
+                subnet: "10.0.0.0/24".parse().unwrap(),
+                gateway: Some(gateway),
+                server_id: gateway,
+                pool: Pool::default(),
+                lease_time: Lifetime(3600),
+                renew_time: Some(1800),
+                rebind_time: Some(3150),
+                mask: Mask::Subnet,
+                routes: Vec::new(),
+                rapid_commit: false,
+                options: Vec::new(),
+            }),
+            ipv6: None,
+            on_decline: OnDecline::Keep,
+            vms: Vec::new(),
+        }
+    }
+
+    /// Makes a `[[vm]]` entry that overrides nothing.
+    pub(super) fn entry(vm: &str, nic: Option<&str>) -> VmEntry {
+        VmEntry {
+            id: vm.parse().unwrap(),
+            nic: nic.map(|nic| nic.parse().unwrap()),
+            ipv4: Vec::new(),
+            ipv6: Vec::new(),
+            hostname: None,
+            domain: None,
+            search: None,
+            dns: None,
+            ntp: None,
+            mtu: None,
+            routes: None,
+            ipv4_options: Vec::new(),
+            ipv6_options: Vec::new(),
+        }
     }
 }

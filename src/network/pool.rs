@@ -2,14 +2,14 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// `ranges` less `exclude` and the addresses that are never given.
+/// `ranges` less `exclude`, and the addresses in them that are never given.
 ///
 /// Ranges are ascending and do not overlap; `never` holds what lies inside them and is not given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pool<A> {
     /// Ascending, without overlap.
     pub ranges: Vec<PoolRange<A>>,
-    /// Excluded, reserved, network, broadcast, gateway and server addresses; ascending.
+    /// Reserved, network, broadcast, gateway and server addresses; ascending.
     pub never: Vec<A>,
 }
 

@@ -24,7 +24,8 @@ pub struct Templates {
 impl Templates {
     pub fn load() -> Self {
         let path = fixtures().join("leasehold.toml");
-        let config = config::load(&path).unwrap_or_else(|errors| panic!("{}", errors.render(false)));
+        let config =
+            config::load(&path).unwrap_or_else(|errors| panic!("{}", errors.render(false)));
         Self { networks: config.networks, server_duid: config.server_duid }
     }
 

@@ -1,0 +1,12 @@
+//! Packet sockets on VM-facing ports, the filter in front of them, and the links of this node.
+//!
+//! It knows frames and interface indexes; it knows no protocol, no lease and no port identity.
+
+mod async_socket;
+pub mod filter;
+mod links;
+mod packet_socket;
+
+pub use async_socket::{AsyncPacketSocket, Readable};
+pub use links::{Link, LinkEvent, LinkQueries, LinkWatcher};
+pub use packet_socket::{PacketSocket, Received, RecvBatch, close_side_by_side, is_link_down};
