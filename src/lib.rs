@@ -27,3 +27,4 @@ pub mod discovery;
 pub mod net;
 pub mod sandbox;
 pub mod store;
+pub mod telemetry;
