@@ -1,0 +1,1 @@
+//! Open vSwitch: the ports that its database lists.
