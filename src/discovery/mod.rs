@@ -35,8 +35,13 @@ pub fn spawn(id: SourceId, config: &config::Source, surroundings: Surroundings) 
             tokio::spawn(fixed::run(id, fixed::snapshot(ports), surroundings.events))
         }
         config::Source::Ovsdb { socket, bridges, presets } => {
-            let _ = (socket, bridges, presets);
-            tokio::spawn(async {})
+            let settings = ovsdb::Settings {
+                socket: socket.clone(),
+                bridges: bridges.clone(),
+                presets: presets.clone(),
+                pace: ovsdb::Pace::default(),
+            };
+            tokio::spawn(ovsdb::run(id, settings, surroundings))
         }
     }
 }

@@ -152,7 +152,7 @@ impl<'a> Model<'a> {
         let mut external_ids = evidence.port_external_ids;
         external_ids.extend(evidence.interface_external_ids);
         Some(Port {
-            interface: row.name.clone(),
+            interface: printable(&row.name),
             identity,
             mac: attached_mac(&external_ids),
             network: None,
@@ -248,8 +248,24 @@ fn attached_mac(external_ids: &BTreeMap<String, String>) -> Option<Mac> {
     macs.filter_map(|text| text.parse().ok()).find(|mac: &Mac| mac.is_unicast())
 }
 
+/// Returns a name that no listing or log line has to think of: rows may hold any text.
+///
+/// What a network device can be called passes as it is.
+fn printable(name: &str) -> String {
+    name.chars().take(64).flat_map(char::escape_debug).collect()
+}
+
+/// Tells whether Linux would give a device this name.
+fn is_device_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_graphic() && !b"/\\\"'".contains(&byte);
+    !name.is_empty() && name.len() < IFNAMSIZ && name.bytes().all(allowed)
+}
+
 fn status(row: &InterfaceRow, external_ids: &BTreeMap<String, String>) -> PortStatus {
     match row.kind.as_str() {
+        "" | "system" | "internal" | "tap" if !is_device_name(&row.name) => {
+            PortStatus::NoDevice("no network device can have such a name".into())
+        }
         "" | "system" | "internal" | "tap" => {
             if external_ids.get("iface-status").is_some_and(|status| status == "inactive") {
                 PortStatus::Inactive
@@ -266,6 +282,9 @@ fn status(row: &InterfaceRow, external_ids: &BTreeMap<String, String>) -> PortSt
         }
     }
 }
+
+/// The longest name of a network device, with its final zero (linux/if.h).
+const IFNAMSIZ: usize = 16;
 
 /// Interface types of ovs-vswitchd.conf.db(5) that lead to another node.
 const TUNNELS: [&str; 11] = [

@@ -185,6 +185,20 @@ fn a_port_without_a_device_says_so() {
 }
 
 #[test]
+fn a_name_that_no_device_can_have_is_listed_escaped_and_not_served() {
+    for (name, listed) in [
+        ("a b", "a b"),
+        ("a\u{1b}[2J\n", "a\\u{1b}[2J\\n"),
+        ("vnet0123456789ab", "vnet0123456789ab"),
+    ] {
+        let port = port(&selection(), &rows("b", &json!({}), &json!({"name": name})));
+        let reason = "no network device can have such a name";
+        assert_eq!(port.interface, listed);
+        assert_eq!(port.status, PortStatus::NoDevice(reason.into()));
+    }
+}
+
+#[test]
 fn a_port_whose_vm_is_on_another_node_is_inactive() {
     let ids = json!(["map", [["vm-id", "a"], ["iface-status", "inactive"]]]);
     let row = json!({"name": "vnet0", "external_ids": ids});
@@ -300,7 +314,6 @@ fn a_removed_port_is_told_once() {
 fn a_port_replaced_in_one_transaction_is_one_change() {
     let selection = selection();
     let mut model = told(&selection);
-    // The new row's key comes before the old one's, and the other way round at the way back.
     let there = json!({
         "Port": {PORT: {"modify": {"interfaces": ["set",
             [["uuid", INTERFACE], ["uuid", OTHER_INTERFACE]]]}}},
