@@ -195,7 +195,10 @@ async fn changes_are_told(connector: Connector) {
     vnet0.external_ids.insert("vm-id".into(), "vm-1".into());
     assert_eq!(told.event().await, SourceEvent::Changed(vnet0.clone()));
 
-    server.vsctl("remove Interface vnet0 external_ids vm-id -- set Interface vnet0 external_ids:vm-uuid=vm-2");
+    server.vsctl(
+        "remove Interface vnet0 external_ids vm-id \
+         -- set Interface vnet0 external_ids:vm-uuid=vm-2",
+    );
     vnet0.identity = identity("vm-2", "nic-0", "openstack");
     vnet0.external_ids.remove("vm-id");
     vnet0.external_ids.insert("vm-uuid".into(), "vm-2".into());
@@ -277,7 +280,8 @@ async fn a_server_that_restarts_is_found_again_and_told_anew() {
     let expected = format!("{}: the server closed the connection", server.socket().display());
     assert_eq!(reason, expected);
     server.transact(
-        r#"{"op": "update", "table": "Port", "where": [["name", "==", "vnet0"]], "row": {"tag": 6}}"#,
+        r#"{"op": "update", "table": "Port", "row": {"tag": 6},
+            "where": [["name", "==", "vnet0"]]}"#,
     );
     server.restart();
     vnet0.tag = Some(6);
