@@ -69,9 +69,10 @@ type Connect = dyn Fn(PathBuf) -> BoxFuture<'static, io::Result<UnixStream>> + S
 
 impl Connector {
     /// Makes a connector of a function.
-    pub fn new(
-        connect: impl Fn(PathBuf) -> BoxFuture<'static, io::Result<UnixStream>> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn new<F>(connect: F) -> Self
+    where
+        F: Fn(PathBuf) -> BoxFuture<'static, io::Result<UnixStream>> + Send + Sync + 'static,
+    {
         Self(Arc::new(connect))
     }
 

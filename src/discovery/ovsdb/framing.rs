@@ -1,8 +1,8 @@
 //! Cuts a byte stream into JSON objects.
 //!
 //! RFC 7047 section 4 puts one JSON object behind the other with nothing between them, so the end
-//! of an object is found by counting braces outside of strings. Each byte is looked at once, however
-//! the stream was cut into reads.
+//! of an object is found by counting braces outside of strings. Each byte is looked at once,
+//! however the stream was cut into reads.
 
 use serde_json::Value;
 

@@ -12,7 +12,6 @@ mod rows;
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -25,25 +24,10 @@ use super::{Preset, SourceEvent, SourceId, Surroundings};
 
 /// Watches the database until the receiver of the events is gone.
 pub(super) async fn run(id: SourceId, settings: Settings, surroundings: Surroundings) {
-    let Settings { socket, bridges, presets, pace } = settings;
-    let selection = Selection { bridges, rules: Arc::clone(&surroundings.rules), presets };
-    let mut session = Session { id, socket, selection, pace, surroundings, failures: 0 };
-    let mut last_reason = None;
-    loop {
-        let reason = match session.run().await {
-            Ok(never) => match never {},
-            Err(Ended::Unheard) => return,
-            Err(ended) => format!("{}: {ended}", session.socket.display()),
-        };
-        // The same failure again and again is told once.
-        if session.failures == 0 || last_reason.as_ref() != Some(&reason) {
-            last_reason = Some(reason.clone());
-            if session.tell(SourceEvent::Down(reason)).await.is_err() {
-                return;
-            }
-        }
-        sleep(session.pace.delay(id, session.failures)).await;
-        session.failures = session.failures.saturating_add(1);
+    let events = surroundings.events.clone();
+    tokio::select! {
+        () = events.closed() => {}
+        never = watch_always(id, settings, surroundings) => match never {}
     }
 }
 
@@ -90,11 +74,31 @@ impl Pace {
     }
 }
 
+async fn watch_always(id: SourceId, settings: Settings, surroundings: Surroundings) -> Infallible {
+    let Settings { socket, bridges, presets, pace } = settings;
+    let selection = Selection { bridges, rules: surroundings.rules.clone(), presets };
+    let mut session = Session { id, socket, pace, surroundings, failures: 0 };
+    let mut last_reason = String::new();
+    loop {
+        let ended = match session.run(&selection).await {
+            Ok(never) => match never {},
+            Err(ended) => ended,
+        };
+        let reason = format!("{}: {ended}", session.socket.display());
+        // The same failure again and again is told once.
+        if session.failures == 0 || last_reason != reason {
+            last_reason.clone_from(&reason);
+            session.tell(SourceEvent::Down(reason)).await;
+        }
+        sleep(session.pace.delay(id, session.failures)).await;
+        session.failures = session.failures.saturating_add(1);
+    }
+}
+
 /// The connection that is, or is to be.
 struct Session {
     id: SourceId,
     socket: PathBuf,
-    selection: Selection,
     pace: Pace,
     surroundings: Surroundings,
     /// Failed attempts since the last snapshot.
@@ -103,7 +107,7 @@ struct Session {
 
 impl Session {
     /// Connects, gives a snapshot and then changes, until something ends it.
-    async fn run(&mut self) -> Result<Infallible, Ended> {
+    async fn run(&mut self, selection: &Selection) -> Result<Infallible, Ended> {
         let connecting = self.surroundings.connector.connect(self.socket.clone());
         let stream = match timeout(self.pace.probe, connecting).await {
             Ok(connected) => connected.map_err(Ended::Connect)?,
@@ -113,31 +117,32 @@ impl Session {
         let columns = columns(&client.request("get_schema", &json!([DATABASE])).await?)?;
         let rows = watch(&mut client, &columns).await?;
 
-        let selection = self.selection.clone();
-        let mut model = Model::new(&selection);
+        let mut model = Model::new(selection);
         let snapshot = model.snapshot(&rows)?;
         drop(rows);
-        self.tell(snapshot).await?;
+        self.tell(snapshot).await;
         self.failures = 0;
         loop {
             let notification = client.notification().await?;
             let Some(updates) = updates(&notification)? else { continue };
             for event in model.update(updates)? {
-                self.tell(event).await?;
+                self.tell(event).await;
             }
         }
     }
 
-    async fn tell(&self, event: SourceEvent) -> Result<(), Ended> {
-        let told = self.surroundings.events.send((self.id, event)).await;
-        told.map_err(|_| Ended::Unheard)
+    async fn tell(&self, event: SourceEvent) {
+        // Without a receiver the whole task ends, see `run`.
+        let _ = self.surroundings.events.send((self.id, event)).await;
     }
 }
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
 enum Ended {
-    #[error("connecting to the server: {0}; is ovsdb-server running?")]
+    #[error(
+        "connecting to the server: {0}; is ovsdb-server running, and may leasehold open its socket?"
+    )]
     Connect(std::io::Error),
     #[error("connecting to the server: it does not accept; is ovsdb-server running?")]
     ConnectTimeout,
@@ -149,8 +154,6 @@ enum Ended {
     NoColumn { table: &'static str, column: &'static str },
     #[error("the server stopped the watch: the database was changed or taken away")]
     Canceled,
-    #[error("nobody listens any more")]
-    Unheard,
 }
 
 /// Returns what to watch: the wanted columns that the schema has.
