@@ -191,8 +191,8 @@ impl Port {
         WORKER.with_borrow_mut(|worker| {
             worker.outbox.clear();
             if self.responder.handle_deadline(clock::mono(), &mut worker.outbox) {
-                let sent = send(socket, &worker.outbox);
-                self.metrics.count_advertisements(sent);
+                // One that finds no room is made up for by the next.
+                send(socket, &worker.outbox);
             }
         });
     }
@@ -212,6 +212,10 @@ impl Port {
                 replies = replies.saturating_add(1);
             }
             self.metrics.count(&turn.outcome);
+            // A reply may teach something beside; of a frame that was only noted, `count` knows.
+            if let (Verdict::Replied(_), Some(note)) = (turn.outcome.verdict, turn.note) {
+                self.metrics.note(turn.outcome.protocol, note);
+            }
             self.note(now, turn);
         }
     }

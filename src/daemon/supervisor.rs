@@ -249,6 +249,9 @@ impl Supervisor {
             PortEvent::Noted(note @ Note::ForeignServer) => {
                 self.warn(&interface, &key, note, "the VM acts as a DHCP server or router");
             }
+            PortEvent::Noted(note @ Note::OptionsLeftOut) => {
+                self.warn(&interface, &key, note, "a reply had no room for all its options");
+            }
             PortEvent::Noted(Note::Released | Note::Arrived) => {}
         }
     }

@@ -64,12 +64,6 @@ impl Profile {
     pub fn server_id(&self) -> Ipv4Addr {
         self.server_id
     }
-
-    /// Returns the IPv4 source of everything that is sent: option 54.
-    #[must_use]
-    pub fn server_id(&self) -> Ipv4Addr {
-        Ipv4Addr::UNSPECIFIED
-    }
 }
 
 /// Decides about one datagram to UDP port 67 and writes the reply's BOOTP message into `out`.

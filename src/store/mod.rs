@@ -85,3 +85,16 @@ pub const fn backend(config: &config::Store) -> &'static str {
         config::Store::Memory => "memory",
     }
 }
+
+/// Reads a store that no daemon has open; `None` if the backend keeps nothing.
+#[must_use]
+pub fn read(config: &config::Store) -> Option<Result<Loaded, String>> {
+    match config {
+        config::Store::Embedded { path } if path.is_dir() => Some(
+            open(config)
+                .map_err(|error| error.to_string())
+                .and_then(|mut store| store.load().map_err(|error| error.to_string())),
+        ),
+        config::Store::Embedded { .. } | config::Store::Memory => None,
+    }
+}

@@ -36,6 +36,7 @@ pub struct NetworkMetrics {
     replies: [[Cell; MESSAGES]; PROTOCOLS],
     drops: [[Cell; REASONS]; PROTOCOLS],
     foreign_servers: [Cell; PROTOCOLS],
+    options_left_out: [Cell; PROTOCOLS],
     arrivals: Cell,
     reply_duration: [Histogram; PROTOCOLS],
 }
@@ -214,6 +215,43 @@ impl Metrics {
     }
 }
 
+impl Metrics {
+    /// Sums the replies over all networks, by protocol and message.
+    #[must_use]
+    pub fn replies(&self) -> Vec<(String, u64)> {
+        let names = Message::ALL.iter().map(|message| message.as_str());
+        self.totals(|counters| &counters.replies, &names.collect::<Vec<_>>())
+    }
+
+    /// Sums the drops over all networks, by protocol and reason.
+    #[must_use]
+    pub fn drops(&self) -> Vec<(String, u64)> {
+        let names = DropReason::ALL.iter().map(|reason| reason.as_str());
+        self.totals(|counters| &counters.drops, &names.collect::<Vec<_>>())
+    }
+
+    fn totals<const N: usize>(
+        &self,
+        of: impl Fn(&NetworkMetrics) -> &[[Cell; N]; PROTOCOLS],
+        names: &[&str],
+    ) -> Vec<(String, u64)> {
+        let state = self.state();
+        let mut totals = Vec::new();
+        for (row, protocol) in Protocol::ALL.iter().enumerate() {
+            for (column, name) in names.iter().enumerate() {
+                let cells = state.counters.values().filter_map(|counters| {
+                    of(counters).get(row).and_then(|cells| cells.get(column))
+                });
+                let sum: u64 = cells.map(|cell| cell.load(Ordering::Relaxed)).sum();
+                if sum > 0 {
+                    totals.push((format!("{} {name}", protocol.as_str()), sum));
+                }
+            }
+        }
+        totals
+    }
+}
+
 impl NetworkMetrics {
     /// Counts one frame.
     pub fn count(&self, outcome: &Outcome) {
@@ -237,6 +275,11 @@ impl NetworkMetrics {
                     cell.fetch_add(1, Ordering::Relaxed);
                 }
             }
+            Note::OptionsLeftOut => {
+                if let Some(cell) = self.options_left_out.get(protocol.index()) {
+                    cell.fetch_add(1, Ordering::Relaxed);
+                }
+            }
             Note::Released | Note::Declined => {}
         }
     }
@@ -254,6 +297,7 @@ impl NetworkMetrics {
             replies: cells(),
             drops: cells(),
             foreign_servers: array::from_fn(|_| Cell::new(0)),
+            options_left_out: array::from_fn(|_| Cell::new(0)),
             arrivals: Cell::new(0),
             reply_duration: array::from_fn(|place| {
                 let name = Protocol::ALL.get(place).map_or("", |protocol| protocol.as_str());
@@ -293,13 +337,17 @@ impl State {
         families
     }
 
-    fn counter_families(&self) -> [MetricFamily; 6] {
+    fn counter_families(&self) -> [MetricFamily; 7] {
         let mut requests = counter("leasehold_requests_total", "Frames received, by message type.");
         let mut replies = counter("leasehold_replies_total", "Messages sent, by type.");
         let mut drops = counter("leasehold_drops_total", "Frames not answered, by reason.");
         let mut foreign = counter(
             "leasehold_foreign_servers_total",
             "Messages that only a server or router sends, sent by a VM.",
+        );
+        let mut left_out = counter(
+            "leasehold_options_left_out_total",
+            "Replies that had no room for an option that they should carry.",
         );
         let mut arrivals =
             counter("leasehold_arrivals_total", "Frames that show a VM has come to its port.");
@@ -324,11 +372,14 @@ impl State {
                 if let Some(cell) = counters.foreign_servers.get(index) {
                     push_counted(&mut foreign, &labels, cell);
                 }
+                if let Some(cell) = counters.options_left_out.get(index) {
+                    push_counted(&mut left_out, &labels, cell);
+                }
             }
             push_counted(&mut arrivals, &[("network", network)], &counters.arrivals);
         }
         push(&mut lost, &[], to_f64(logging::lines_dropped().into()));
-        [requests, replies, drops, foreign, arrivals, lost]
+        [requests, replies, drops, foreign, left_out, arrivals, lost]
     }
 
     fn gauge_families(&self) -> [MetricFamily; 9] {
