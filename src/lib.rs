@@ -18,12 +18,13 @@ pub mod wire;
 
 // The shell.
 pub mod broker;
-//pub mod cli;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
-//pub mod daemon;
+pub mod daemon;
 pub mod discovery;
 pub mod net;
 pub mod sandbox;
 pub mod store;
+pub mod telemetry;

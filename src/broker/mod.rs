@@ -26,3 +26,6 @@ mod server;
 pub use client::BrokerClient;
 pub use fork::start;
 pub use pool::SocketPool;
+
+#[cfg(test)]
+mod tests;

@@ -17,14 +17,13 @@ use crate::control::PortState;
 use crate::net::{PacketSocket, close_side_by_side, interface_index};
 use crate::network::Parameters;
 use crate::responder::RateLimit;
-use crate::telemetry::{Metrics, NetworkMetrics};
+use crate::telemetry::NetworkMetrics;
 
 /// Starts, rebinds and stops the ports' tasks.
 pub(super) struct Ports {
     served: HashMap<String, Served>,
     pool: SocketPool,
     limits: Limits,
-    metrics: Arc<Metrics>,
     reports: mpsc::Sender<PortReport>,
 }
 
@@ -56,10 +55,9 @@ impl Ports {
     pub(super) fn new(
         pool: SocketPool,
         limits: Limits,
-        metrics: Arc<Metrics>,
-        reports: mpsc::Sender<PortReport>,
+            reports: mpsc::Sender<PortReport>,
     ) -> Self {
-        Self { served: HashMap::new(), pool, limits, metrics, reports }
+        Self { served: HashMap::new(), pool, limits, reports }
     }
 
     /// Returns how a port is served, if it is.
@@ -178,7 +176,6 @@ impl Ports {
             binding: Arc::new(binding),
             limit,
             metrics,
-            all_metrics: Arc::clone(&self.metrics),
             last: Arc::clone(&last),
             orders: ordered,
             reports: self.reports.clone(),

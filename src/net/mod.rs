@@ -10,3 +10,9 @@ mod packet_socket;
 pub use async_socket::{AsyncPacketSocket, Readable};
 pub use links::{Link, LinkEvent, LinkQueries, LinkWatcher};
 pub use packet_socket::{PacketSocket, Received, RecvBatch, close_side_by_side, is_link_down};
+
+/// Asks the kernel for the index that an interface name has now.
+#[must_use]
+pub fn interface_index(name: &str) -> Option<u32> {
+    nix::net::if_::if_nametoindex(name).ok()
+}
