@@ -901,7 +901,7 @@ def show(prefix):
             continue
         print(f"\n=== {name}\n" + (folder / "case.toml").read_text().splitlines()[1])
         for path in sorted(folder.glob("*-in.hex")):
-            print(f"-> {describe(Ether(octets_of(path.read_text())))}")
+            print(f"-> {path.name[:2]} {describe(Ether(octets_of(path.read_text())))}")
             out = path.with_name(path.name.replace("-in.hex", "-out.txt"))
             for part in out.read_text().split("\n\n") if out.is_file() else []:
                 if part.startswith("#"):
@@ -914,25 +914,41 @@ def show(prefix):
 
 
 def describe(frame):
-    """One line of header fields, and the options below it."""
-    text = f"{frame.src} > {frame.dst} "
-    for layer in frame.iterpayloads() if hasattr(frame, "iterpayloads") else []:
-        if isinstance(layer, Ether):
-            continue
+    """Link addresses, then a line for each layer and each option."""
+    lines = [f"{frame.src} > {frame.dst}"]
+    for layer in list(frame.iterpayloads())[1:]:
         fields = {field.name: layer.getfieldval(field.name) for field in layer.fields_desc}
-        if isinstance(layer, IP):
-            fields = {key: fields[key] for key in ("src", "dst", "ttl")}
-        if isinstance(layer, IPv6):
-            fields = {key: fields[key] for key in ("src", "dst", "hlim")}
-        if isinstance(layer, UDP):
-            fields = {key: fields[key] for key in ("sport", "dport")}
-        if isinstance(layer, BOOTP):
-            fields = {key: value for key, value in fields.items()
-                      if value and key not in ("options", "op", "htype", "hlen")
-                      and not (isinstance(value, bytes) and not value.strip(b"\0"))}
-        text += f"\n     {type(layer).__name__} " + " ".join(
-            f"{key}={value!r}" for key, value in fields.items() if key not in ("chksum", "cksum"))
-    return text
+        shown = SHOWN.get(type(layer), [name for name in fields if name not in HIDDEN])
+        lines.append(f"{type(layer).__name__} "
+                     + " ".join(f"{name}={text_of(fields[name])}" for name in shown))
+        if isinstance(layer, DHCP):
+            lines[-1] = "DHCP"
+            lines += options_of(layer.options)
+            bootp = frame[BOOTP]
+            for name in ("file", "sname"):
+                field = bootp.getfieldval(name)
+                if field.strip(b"\0"):
+                    lines += [f"{name}:"] + options_of(DHCP(field).options)
+    return "\n     ".join(lines)
+
+
+def options_of(options):
+    return [f"  {text_of(option)}" for option in options if option != "pad"]
+
+
+def text_of(value):
+    if isinstance(value, (tuple, list)):
+        return "[" + ", ".join(map(text_of, value)) + "]"
+    if hasattr(value, "fields_desc"):
+        return repr(value)
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+HIDDEN = {"chksum", "cksum", "len", "plen", "optlen", "optcode", "res", "res1", "res2", "type"}
+SHOWN = {
+    IP: ["src", "dst", "ttl"], IPv6: ["src", "dst", "hlim"], UDP: ["sport", "dport"],
+    BOOTP: ["op", "xid", "flags", "ciaddr", "yiaddr", "siaddr", "giaddr", "chaddr"],
+}
 
 
 def wrong(frame):
