@@ -5,6 +5,7 @@
 
 mod embedded;
 mod memory;
+mod row;
 mod task;
 
 pub use embedded::EmbeddedStore;
@@ -85,3 +86,6 @@ pub const fn backend(config: &config::Store) -> &'static str {
         config::Store::Memory => "memory",
     }
 }
+
+#[cfg(test)]
+mod tests;
