@@ -271,11 +271,11 @@ lh() { on node "$LEASEHOLD" "$@"; }
 
 # port_field PORT FIELD, lease_field GUEST FIELD: from the listings' JSON.
 port_field() {
-  lh ports --json | jq -r --arg p "$1" --arg f "$2" \
+  lh ports --json | jq -rs --arg p "$1" --arg f "$2" \
     '[.. | objects | select(.interface? == $p)][0][$f] // ""'
 }
 lease_field() {
-  lh leases list --json | jq -r --arg v "${VM[$1]}" --arg f "$2" \
+  lh leases list --json | jq -rs --arg v "${VM[$1]}" --arg f "$2" \
     '[.. | objects | select(.vm? == $v)][0][$f] // ""'
 }
 in_state() { [[ $(port_field "$2" state) == "$1" ]]; }
@@ -439,4 +439,4 @@ lease4() {
     /var/lib/dhcp/dhclient4.leases
 }
 # seen GUEST CLIENT KEY: what a hook script was told.
-seen() { on "$1" sed -n "s/^$3=//p" "/run/$2.seen"; }
+seen() { on "$1" sed -n "s/ *$//; s/^$3=//p" "/run/$2.seen"; }
