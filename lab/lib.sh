@@ -1,6 +1,4 @@
 # shellcheck shell=bash
-# What runs in a host is quoted for that host's shell or awk.
-# shellcheck disable=SC2016
 # What a scenario is made of: a node with Open vSwitch, guests with real DHCP clients, leasehold,
 # and what each guest saw. Source it first; it moves the script into a world of its own.
 #
@@ -27,6 +25,7 @@ LIMIT=${LIMIT:-60}                 # seconds that anything may take; most take l
 
 declare -A HOLDER=()               # host -> the process that holds its namespaces
 declare -A PORT=() MAC=() VM=()    # guest -> its port's name, its MAC, its VM identity
+declare -A CLIENTS=()              # guest -> the process ids of the clients that it runs
 PASSED=0
 FAILED=0
 GUESTS=0
@@ -219,12 +218,13 @@ plug() {
     openstack) column+=("external_ids:vm-uuid=\"${VM[$guest]}\"") ;;
     none) column=(external_ids:note=none) ;;
   esac
-  vsctl add-port "$BRIDGE" "$port" ${tag:+"tag=$tag"} -- set Interface "$port" "${column[@]}" ||
+  vsctl --may-exist add-port "$BRIDGE" "$port" ${tag:+"tag=$tag"} -- set Interface "$port" "${column[@]}" ||
     die "no port for $guest"
 }
 
-# unplug GUEST: the port and its interface go away, as when the VM is shut down.
+# unplug GUEST: the VM is switched off: its port and its interface go away.
 unplug() {
+  stop_clients "$1"
   vsctl del-port "$BRIDGE" "${PORT[$1]}"
   on node ip link delete "${PORT[$1]}"
 }
@@ -305,28 +305,44 @@ log_says() { grep -Eiq -- "$1" "$LAB/log/leasehold"; }
 
 link_up() { on "$1" ip link set eth0 up; }
 
-# Each run_CLIENT starts it and waits for its lease; CLIENT_PID is its process id.
+# Each run_CLIENT starts it and waits for its lease.
+
+# client GUEST NAME COMMAND...
+client() {
+  spawn "$1" "$1.$2" "${@:3}"
+  CLIENTS[$1]+=" $SPAWNED"
+}
+
+# renew GUEST: udhcpc asks for more time at once.
+renew() { kill -USR1 "${CLIENTS[$1]##* }"; }
+
+# stop_clients GUEST: ends them without a RELEASE, as a power cut does.
+stop_clients() {
+  local pid
+  for pid in ${CLIENTS[$1]:-}; do
+    kill -KILL "$pid" 2>/dev/null
+    wait_for "$LIMIT" gone "$pid"
+  done
+  CLIENTS[$1]=
+}
 
 run_dhclient4() {
-  spawn "$1" "$1.dhclient4" dhclient -4 -d -1 -v -pf /run/dhclient4.pid \
+  client "$1" dhclient4 dhclient -4 -d -1 -v -pf /run/dhclient4.pid \
     -lf /var/lib/dhcp/dhclient4.leases eth0
-  CLIENT_PID=$SPAWNED
   wait_for "$LIMIT" grep -q '^bound to' "$LAB/log/$1.dhclient4" || die "$1: dhclient -4: no lease"
 }
 
 run_dhclient6() {
   link_up "$1"
   wait_for "$LIMIT" has_link_local "$1" || die "$1: no link-local address"
-  spawn "$1" "$1.dhclient6" dhclient -6 -d -1 -v -pf /run/dhclient6.pid \
+  client "$1" dhclient6 dhclient -6 -d -1 -v -pf /run/dhclient6.pid \
     -lf /var/lib/dhcp/dhclient6.leases eth0
-  CLIENT_PID=$SPAWNED
   wait_for "$LIMIT" has_address6 "$1" || die "$1: dhclient -6: no lease"
 }
 
 # run_dhcpcd GUEST [OPTION...]: both families unless an option says otherwise.
 run_dhcpcd() {
-  spawn "$1" "$1.dhcpcd" dhcpcd -B -d -t "$LIMIT" "${@:2}" eth0
-  CLIENT_PID=$SPAWNED
+  client "$1" dhcpcd dhcpcd -B -d -t "$LIMIT" "${@:2}" eth0
   [[ " $* " == *" -6 "* ]] || wait_for "$LIMIT" has_address4 "$1" || die "$1: dhcpcd: no IPv4 lease"
   [[ " $* " == *" -4 "* ]] || wait_for "$LIMIT" has_address6 "$1" || die "$1: dhcpcd: no IPv6 lease"
 }
@@ -334,9 +350,8 @@ run_dhcpcd() {
 # run_udhcpc GUEST [OPTION...]: its hook leaves what it was told in /run/udhcpc.seen.
 run_udhcpc() {
   link_up "$1"
-  spawn "$1" "$1.udhcpc" busybox udhcpc -f -v -t 20 -T 1 -i eth0 -s "$LAB_DIR/udhcpc.script" \
+  client "$1" udhcpc busybox udhcpc -f -v -t 20 -T 1 -i eth0 -s "$LAB_DIR/udhcpc.script" \
     -O mtu -O hostname -O search -O ntpsrv -O staticroutes "${@:2}"
-  CLIENT_PID=$SPAWNED
   wait_for "$LIMIT" on "$1" test -s /run/udhcpc.seen || die "$1: udhcpc: no lease"
 }
 
@@ -355,9 +370,8 @@ UseDomains=yes
 [DHCPv6]
 UseDomains=yes
 NETWORK
-  spawn "$1" "$1.networkd" env SYSTEMD_LOG_LEVEL=debug SYSTEMD_LOG_TARGET=console \
+  client "$1" networkd env SYSTEMD_LOG_LEVEL=debug SYSTEMD_LOG_TARGET=console \
     /lib/systemd/systemd-networkd
-  CLIENT_PID=$SPAWNED
   wait_for "$LIMIT" has_address4 "$1" || die "$1: systemd-networkd: no IPv4 lease"
   wait_for "$LIMIT" has_address6 "$1" || die "$1: systemd-networkd: no IPv6 lease"
 }
@@ -375,19 +389,13 @@ interface eth0 {
 };
 id-assoc na 0 { };
 CONF
-  spawn "$1" "$1.dhcp6c" dhcp6c -f -D -p /run/dhcp6c.pid -c /run/dhcp6c.conf eth0
-  CLIENT_PID=$SPAWNED
+  client "$1" dhcp6c dhcp6c -f -D -p /run/dhcp6c.pid -c /run/dhcp6c.conf eth0
   wait_for "$LIMIT" has_address6 "$1" || die "$1: dhcp6c: no lease"
 }
 
-# stop_client: ends the client without a RELEASE, as a power cut does.
-stop_client() {
-  kill -KILL "$CLIENT_PID" 2>/dev/null
-  wait_for "$LIMIT" gone "$CLIENT_PID"
-}
-
-# forget GUEST: a fresh guest OS: no address, no lease file, nothing of the client's memory.
+# forget GUEST: a fresh guest OS: no address, no lease file, nothing of a client's memory.
 forget() {
+  stop_clients "$1"
   on "$1" sh -c 'ip addr flush dev eth0 2>/dev/null; ip link set eth0 down 2>/dev/null
     rm -rf /var/lib/dhcp/* /var/lib/dhcpcd/* /var/lib/dhcpv6/* /run/*.seen /run/dhcpcd
     : >/etc/resolv.conf; hostname localhost'

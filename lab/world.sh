@@ -16,7 +16,7 @@ if [[ ${1:-} != --inside ]]; then
       echo "lab: making network namespaces needs root, and there is no sudo" >&2
       exit 77
     }
-    as_root=(sudo "--preserve-env=LEASEHOLD,LAB_TRACE" --)
+    as_root=(sudo "--preserve-env=LEASEHOLD,LAB_LIMIT,LAB_TRACE" --)
   fi
   exec "${as_root[@]}" setpriv --pdeathsig KILL \
     unshare --net --mount --pid --uts --ipc --propagation private --fork --kill-child=KILL \
@@ -33,5 +33,6 @@ mkdir /dev/shm/lab
 mount -t tmpfs -o mode=755 tmpfs /run
 export LAB=/dev/shm/lab TMPDIR=/dev/shm LC_ALL=C
 
-bash "$@" &
+# What takes longer is stuck: it is asked to end, so that it can show its logs, and then made to.
+timeout --foreground --kill-after=10 "${LAB_LIMIT:-600}" bash "$@" &
 wait $!

@@ -21,11 +21,10 @@ expect "lease time" 3600 seen db-1 udhcpc lease
 expect "server" 10.20.0.1 seen db-1 udhcpc serverid
 
 # Renewal: unicast, from the guest's own UDP socket.
-kill -USR1 "$CLIENT_PID"
+renew db-1
 expect "renewal" renew seen db-1 udhcpc event
 expect "address after it" 10.20.0.10 seen db-1 udhcpc ip
 
-stop_client
 forget db-1
 run_udhcpc db-1 -B -C -x 0x3d:00aabbcc -r 10.20.3.3
 expect "address, whatever the client says it is" 10.20.0.10/16 address4 db-1
