@@ -94,7 +94,7 @@ end() {
   local status=$1 log
   ((status == 0)) && return
   for log in "$LAB"/log/*; do
-    [[ -s $log ]] && printf -- '--- %s\n' "${log##*/}" && tail -n 40 "$log"
+    [[ -s $log ]] && printf -- '--- %s\n' "${log##*/}" && tail -n 20 "$log"
   done
 }
 
@@ -283,7 +283,7 @@ in_state() { [[ $(port_field "$2" state) == "$1" ]]; }
 # metrics: the whole text. metric NAME [LABEL=VALUE...]: the sum of the series that carry these.
 metrics() {
   on node timeout 5 bash -c 'exec 3<>"/dev/tcp/${1/://}"
-    printf "GET /metrics HTTP/1.0\r\nHost: %s\r\n\r\n" "$1" >&3; cat <&3' _ "$METRICS"
+    printf "GET /metrics HTTP/1.0\r\nHost: %s\r\n\r\n" "$1" >&3; cat <&3' _ "$METRICS" 2>/dev/null
 }
 metric() {
   local name=$1 label
@@ -427,7 +427,13 @@ search() {
     sed 's/^ //; s/ $//; s/\. / /g; s/\.$//'
 }
 name_of() { on "$1" hostname; }
-mtu() { on "$1" ip -o link show eth0 | sed 's/.* mtu \([0-9]*\) .*/\1/'; }
+# dhcpcd sets it on its routes, the others on the interface.
+mtu() {
+  {
+    on "$1" ip -4 route show default dev eth0
+    on "$1" ip -o link show eth0
+  } | sed -n 's/.* mtu \([0-9]*\) .*/\1/p' | head -n 1
+}
 # The MTU that the kernel took from a router advertisement.
 mtu6() { on "$1" sysctl -n net.ipv6.conf.eth0.mtu; }
 # Seconds that the address stays valid.
