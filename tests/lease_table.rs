@@ -232,7 +232,8 @@ fn network(first: &str, last: &str, on_decline: OnDecline) -> Network {
             ntp: None,
             mtu: None,
             routes: None,
-            options: Vec::new(),
+            ipv4_options: Vec::new(),
+            ipv6_options: Vec::new(),
         }],
     }
 }

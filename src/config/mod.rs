@@ -1,9 +1,28 @@
 //! TOML files to checked types, with every error found at once and named by file, line and column.
 
+mod between;
+mod daemon_file;
+mod defaults;
+mod diagnostics;
+mod ipv4;
+mod ipv6;
+mod network_file;
+mod option;
+mod section;
+#[cfg(test)]
+mod tests;
+mod values;
+mod vm;
+
+pub use defaults::explain_defaults;
+pub use diagnostics::ConfigErrors;
+
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use self::diagnostics::File;
 use crate::discovery::{IdentityRule, Preset};
 use crate::lease::{NetworkName, NicName, VmId};
 use crate::network::Network;
@@ -14,6 +33,10 @@ use crate::wire::Mac;
 pub struct Config {
     /// The file that was read.
     pub path: PathBuf,
+    /// The directory that the networks were read from.
+    pub networks_dir: PathBuf,
+    /// `[deployment] name`: the same on every node.
+    pub deployment: String,
     /// The server's DUID: a DUID-UUID made from `[deployment] name`.
     pub server_duid: [u8; 18],
     /// This node's name.
@@ -30,7 +53,7 @@ pub struct Config {
     pub control_socket: PathBuf,
     /// `[limits]`.
     pub limits: Limits,
-    /// The networks, in file order.
+    /// The networks, in the order of their files' names.
     pub networks: Vec<Arc<Network>>,
     /// What is legal but likely not meant, one finished line each.
     pub warnings: Vec<String>,
@@ -93,11 +116,21 @@ pub struct Limits {
     pub burst: u32,
 }
 
-/// What is wrong with the files: one or more finished diagnostics.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigErrors {
-    /// One diagnostic each: `file:line:col: what is wrong; what would be right`.
-    pub lines: Vec<String>,
+impl Config {
+    /// Returns the database sockets of the `ovsdb` sources, in file order, each once.
+    #[must_use]
+    pub fn ovsdb_sockets(&self) -> Vec<PathBuf> {
+        let mut sockets = Vec::new();
+        for source in &self.sources {
+            match source {
+                Source::Ovsdb { socket, .. } if !sockets.contains(socket) => {
+                    sockets.push(socket.clone());
+                }
+                Source::Ovsdb { .. } | Source::Static { .. } => {}
+            }
+        }
+        sockets
+    }
 }
 
 /// Reads `path` and the networks that it names, and checks all of it.
@@ -105,6 +138,107 @@ pub struct ConfigErrors {
 /// # Errors
 /// [`ConfigErrors`] with every fault that was found, in file and line order.
 pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
-    let _ = path;
-    Err(ConfigErrors { lines: Vec::new() })
+    let file = File::read(path)?;
+    let Some(daemon) = daemon_file::read(&file, path) else {
+        return Err(file.errors());
+    };
+    let mut errors = ConfigErrors::none();
+    let mut networks = Vec::new();
+    let mut unreadable = ConfigErrors::none();
+    match network_paths(&daemon.networks_dir) {
+        Ok(paths) => {
+            for path in paths {
+                match File::read(&path) {
+                    Ok(file) => {
+                        let network = network_file::read(&file);
+                        networks.push((file, network));
+                    }
+                    Err(error) => unreadable.extend(error),
+                }
+            }
+            if networks.is_empty() && unreadable.lines.is_empty() {
+                file.warn(
+                    0..0,
+                    format!(
+                        "{} has no network files; nothing is served until there is one, named \
+                         *.toml",
+                        daemon.networks_dir.display()
+                    ),
+                );
+            }
+        }
+        Err(error) => unreadable.extend(error),
+    }
+    between::check(&networks);
+    if unreadable.lines.is_empty() {
+        between::check_names(&file, &daemon.named_networks, &networks);
+    }
+    if daemon.match_decides {
+        between::warn_of_matches(&networks);
+    }
+    errors.extend(file.errors());
+    errors.extend(unreadable);
+    for (file, _) in &networks {
+        errors.extend(file.errors());
+    }
+    if !errors.lines.is_empty() {
+        return Err(errors);
+    }
+    let mut warnings = file.warnings();
+    warnings.extend(networks.iter().flat_map(|(file, _)| file.warnings()));
+    Ok(Config {
+        path: path.to_owned(),
+        networks_dir: daemon.networks_dir,
+        server_duid: daemon_file::server_duid(&daemon.deployment),
+        deployment: daemon.deployment,
+        node: daemon.node,
+        store: daemon.store,
+        sources: daemon.sources,
+        identity: daemon.identity,
+        metrics_listen: daemon.metrics_listen,
+        control_socket: daemon.control_socket,
+        limits: daemon.limits,
+        networks: networks
+            .into_iter()
+            .filter_map(|(_, network)| Some(Arc::new(network?.network)))
+            .collect(),
+        warnings,
+    })
+}
+
+/// Finds the control socket in a file whose other parts may be broken; `None`: it names none.
+#[must_use]
+pub fn control_socket_of(path: &Path) -> Option<PathBuf> {
+    let text = std::fs::read_to_string(path).ok()?;
+    daemon_file::control_socket(&text, path)
+}
+
+/// Lists the network files, in name order; hidden ones are an editor's.
+fn network_paths(dir: &Path) -> Result<Vec<PathBuf>, ConfigErrors> {
+    let failed = |error: std::io::Error| {
+        ConfigErrors::unreadable(format!(
+            "{}: reading the networks' directory failed: {}; create it, or set networks-dir",
+            dir.display(),
+            diagnostics::reason(&error)
+        ))
+    };
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if path.extension() == Some(OsStr::new("toml")) && !hidden {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// Notes every place where the text is not TOML; `None` if there is one.
+fn note_syntax(file: &File, faults: &[toml::de::Error]) -> Option<()> {
+    for fault in faults {
+        let message = fault.message().replace('\n', ", ");
+        file.error(fault.span().unwrap_or(0..0), format!("not valid TOML: {message}"));
+    }
+    faults.is_empty().then_some(())
 }

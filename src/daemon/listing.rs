@@ -77,10 +77,8 @@ impl Supervisor {
         self.metrics.set_ports(ports.into_iter().map(count).collect());
         let networks = self.config.networks.iter().map(|network| self.network_counts(network));
         self.metrics.set_networks(networks.collect());
-        let source = |(name, up, _): (&str, bool, Option<&str>)| SourceState {
-            source: name.to_owned(),
-            up,
-        };
+        let source =
+            |(name, up, _): (&str, bool, Option<&str>)| SourceState { source: name.to_owned(), up };
         self.metrics.set_sources(self.sources.states().map(source).collect());
     }
 

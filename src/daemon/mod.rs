@@ -26,8 +26,8 @@ use supervisor::{Inputs, Parts, Supervisor};
 use crate::broker::{BrokerClient, SocketPool};
 use crate::clock;
 use crate::config::Config;
-use crate::lease::LeaseTable;
 use crate::discovery::Connector;
+use crate::lease::LeaseTable;
 use crate::net::{LinkEvent, LinkWatcher};
 use crate::store::{self, OpenError, StoreHandle, StoreThread};
 use crate::telemetry::http::{self, Readiness};
@@ -68,8 +68,8 @@ pub fn run(config: Config, broker: BrokerClient) -> Result<(), RunError> {
 
 async fn serve(config: Config, broker: BrokerClient) -> Result<Ports, RunError> {
     let config = Arc::new(config);
-    let metrics = Metrics::new()
-        .map_err(|error| RunError::System(format!("making the metrics: {error}")))?;
+    let metrics =
+        Metrics::new().map_err(|error| RunError::System(format!("making the metrics: {error}")))?;
     let metrics = Arc::new(metrics);
     let control = ControlSocket::listen(&config.control_socket).map_err(|error| {
         let socket = config.control_socket.display();
@@ -230,9 +230,9 @@ impl Signals {
 fn refused(doing: &str, error: &io::Error) -> RunError {
     let text = format!("{doing}: {error}");
     match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            RunError::NoPermission(format!("{text}; run it as root or as systemd/leasehold.service does"))
-        }
+        io::ErrorKind::PermissionDenied => RunError::NoPermission(format!(
+            "{text}; run it as root or as systemd/leasehold.service does"
+        )),
         _ => RunError::System(text),
     }
 }

@@ -225,9 +225,7 @@ impl Port {
         match verdict {
             Verdict::Replied(_) | Verdict::Noted(_) => {
                 self.last.record(&turn.outcome, turn.source, now.wall);
-                let due = self
-                    .reported
-                    .is_none_or(|last| now.mono.since(last) >= SEEN_INTERVAL);
+                let due = self.reported.is_none_or(|last| now.mono.since(last) >= SEEN_INTERVAL);
                 if due && self.report(PortEvent::Seen) {
                     self.reported = Some(now.mono);
                 }

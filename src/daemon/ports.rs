@@ -52,11 +52,7 @@ struct Served {
 
 impl Ports {
     /// Makes the registry; tasks report to `reports`.
-    pub(super) fn new(
-        pool: SocketPool,
-        limits: Limits,
-            reports: mpsc::Sender<PortReport>,
-    ) -> Self {
+    pub(super) fn new(pool: SocketPool, limits: Limits, reports: mpsc::Sender<PortReport>) -> Self {
         Self { served: HashMap::new(), pool, limits, reports }
     }
 

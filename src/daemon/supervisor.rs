@@ -335,9 +335,8 @@ impl Supervisor {
     /// Writes down how a port is, and logs it if that is news.
     fn list(&mut self, interface: &str, entry: Entry) {
         let before = self.entries.get(interface);
-        let news = before.is_none_or(|before| {
-            (before.state, &before.reason) != (entry.state, &entry.reason)
-        });
+        let news = before
+            .is_none_or(|before| (before.state, &before.reason) != (entry.state, &entry.reason));
         if news {
             let vm = entry.lease.as_ref().map_or("-", |lease| lease.key.vm.as_str());
             let state = entry.state.as_str();
@@ -409,7 +408,9 @@ impl Supervisor {
         let loaded = match loaded {
             Ok(Ok(config)) => Ok(config),
             Ok(Err(errors)) => Err(errors.lines),
-            Err(_) => Err(vec!["reading the files failed with a panic; the old ones stay".to_owned()]),
+            Err(_) => {
+                Err(vec!["reading the files failed with a panic; the old ones stay".to_owned()])
+            }
         };
         match loaded {
             Ok(config) => {
@@ -480,7 +481,10 @@ fn nothing_to_give(network: &Network, assignment: &Assignment) -> Option<String>
     if ipv4 || ipv6 {
         return None;
     }
-    Some(shortage(assignment).unwrap_or_else(|| "the network has neither [ipv4] nor [ipv6]".to_owned()))
+    Some(
+        shortage(assignment)
+            .unwrap_or_else(|| "the network has neither [ipv4] nor [ipv6]".to_owned()),
+    )
 }
 
 /// Says which addresses a NIC lacks.

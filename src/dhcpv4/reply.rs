@@ -188,12 +188,13 @@ impl<'a> Selection<'a> {
         selection.choose(code::SERVER_ID);
         selection.choose(code::LEASE_TIME);
         let list = request.parameter_list.bytes();
+        // Looked for once, not at every 3 that a hostile list repeats.
+        let routes = [code::CLASSLESS_ROUTES, code::CLASSLESS_ROUTES_MICROSOFT]
+            .map(|routes| (routes, list.is_some_and(|list| list.contains(&routes))));
         for listed in list.unwrap_or_default() {
             if *listed == code::ROUTER {
-                for routes in [code::CLASSLESS_ROUTES, code::CLASSLESS_ROUTES_MICROSOFT] {
-                    if list.is_some_and(|list| list.contains(&routes)) {
-                        selection.choose(routes);
-                    }
+                for (routes, _) in routes.iter().filter(|(_, is_listed)| *is_listed) {
+                    selection.choose(*routes);
                 }
             }
             selection.choose(*listed);
@@ -298,6 +299,10 @@ impl Rooms {
                 return Home::In(field);
             }
         }
+        // An option without data has nothing to split.
+        if length == 0 {
+            return Home::LeftOut;
+        }
         let mut rest = length;
         let [options, file, sname] = [self.options, self.file, self.sname].map(|room| {
             let part = rest.min(longest_data(room));
@@ -395,3 +400,41 @@ const MAX_PART: usize = 255;
 const MAX_CHOSEN: usize = 254;
 /// Option 56 of a DHCPNAK; short enough to stand beside the longest client identifier.
 const NAK_TEXT: &[u8] = b"address is not leased to this port";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_taken_whole_first_and_never_beyond_what_there_is() {
+        for length in 0..700 {
+            for options in 0..600 {
+                let mut rooms = Rooms { options, file: 127, sname: 63 };
+                let before = options + 127 + 63;
+                let taken = match rooms.take(length) {
+                    Home::LeftOut => 0,
+                    Home::In(_) => encoded_length(length),
+                    Home::Spread { options: in_options, file } => {
+                        assert!(encoded_length(length) > options, "{length} in {options}");
+                        let (in_options, file) = (usize::from(in_options), usize::from(file));
+                        let parts = [in_options, file, length - in_options - file];
+                        parts
+                            .iter()
+                            .filter(|part| **part > 0)
+                            .map(|part| encoded_length(*part))
+                            .sum()
+                    }
+                };
+                assert_eq!(rooms.options + rooms.file + rooms.sname + taken, before);
+            }
+        }
+    }
+
+    #[test]
+    fn an_option_without_data_needs_two_bytes_in_one_field() {
+        let mut rooms = Rooms { options: 1, file: 1, sname: 1 };
+        assert!(matches!(rooms.take(0), Home::LeftOut));
+        rooms.sname = 2;
+        assert!(matches!(rooms.take(0), Home::In(Field::Sname)));
+    }
+}

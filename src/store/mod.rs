@@ -5,6 +5,7 @@
 
 mod embedded;
 mod memory;
+mod row;
 mod task;
 
 pub use embedded::EmbeddedStore;
@@ -98,3 +99,5 @@ pub fn read(config: &config::Store) -> Option<Result<Loaded, String>> {
         config::Store::Embedded { .. } | config::Store::Memory => None,
     }
 }
+#[cfg(test)]
+mod tests;

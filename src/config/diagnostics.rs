@@ -1,0 +1,184 @@
+//! What is wrong in a file and where: findings, and how they are shown.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+/// What is wrong with the files: one or more finished diagnostics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigErrors {
+    /// One diagnostic each: `file:line:col: what is wrong; what would be right`.
+    pub lines: Vec<String>,
+    /// For each line, the part of the file that it is about.
+    excerpts: Vec<Option<Excerpt>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Excerpt {
+    file: Arc<Source>,
+    span: Range<usize>,
+}
+
+/// A file's name and text.
+#[derive(Debug, PartialEq, Eq)]
+struct Source {
+    name: String,
+    text: String,
+}
+
+impl ConfigErrors {
+    /// Makes the one error of a file that could not even be read.
+    pub(super) fn unreadable(line: String) -> Self {
+        Self { lines: vec![line], excerpts: vec![None] }
+    }
+
+    pub(super) fn none() -> Self {
+        Self { lines: Vec::new(), excerpts: Vec::new() }
+    }
+
+    pub(super) fn extend(&mut self, other: Self) {
+        self.lines.extend(other.lines);
+        self.excerpts.extend(other.excerpts);
+    }
+
+    /// Returns each line with its part of the file below it; `color`: for a terminal.
+    #[must_use]
+    pub fn render(&self, color: bool) -> String {
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        let mut out = String::new();
+        for (line, excerpt) in self.lines.iter().zip(&self.excerpts) {
+            out.push_str(line);
+            out.push('\n');
+            if let Some(Excerpt { file, span }) = excerpt {
+                let annotation = AnnotationKind::Primary.span(span.clone());
+                let snippet = Snippet::source(&file.text).annotation(annotation);
+                let group = Group::with_level(Level::ERROR).element(snippet);
+                out.push_str(&renderer.render(&[group]));
+                out.push('\n');
+            }
+        }
+        out
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.lines.join("\n"))
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+/// One file, and what was found in it so far.
+///
+/// Findings are taken through a shared reference, so that every part of a file can be looked at
+/// before any of them is reported.
+#[derive(Debug)]
+pub(super) struct File {
+    source: Arc<Source>,
+    errors: RefCell<Vec<Finding>>,
+    warnings: RefCell<Vec<Finding>>,
+}
+
+#[derive(Debug)]
+struct Finding {
+    span: Range<usize>,
+    message: String,
+}
+
+impl File {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// That it cannot be read, or is no UTF-8.
+    pub(super) fn read(path: &Path) -> Result<Self, ConfigErrors> {
+        let name = path.display();
+        let bytes = std::fs::read(path).map_err(|error| {
+            ConfigErrors::unreadable(format!(
+                "{name}: reading the file failed: {}; it must be a file that this user may read",
+                reason(&error)
+            ))
+        })?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let valid = error.utf8_error().valid_up_to();
+            let (line, column) = place(&String::from_utf8_lossy(error.as_bytes()), valid);
+            ConfigErrors::unreadable(format!(
+                "{name}:{line}:{column}: the file is not UTF-8 text; save it as UTF-8"
+            ))
+        })?;
+        Ok(Self::new(name.to_string(), text))
+    }
+
+    pub(super) fn new(name: String, text: String) -> Self {
+        Self {
+            source: Arc::new(Source { name, text }),
+            errors: RefCell::default(),
+            warnings: RefCell::default(),
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.source.name
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.source.text
+    }
+
+    /// Notes an error: what is wrong and, after a semicolon, what would be right.
+    pub(super) fn error(&self, span: Range<usize>, message: impl Into<String>) {
+        self.errors.borrow_mut().push(Finding { span, message: message.into() });
+    }
+
+    /// Notes something that is legal but likely not meant.
+    pub(super) fn warn(&self, span: Range<usize>, message: impl Into<String>) {
+        self.warnings.borrow_mut().push(Finding { span, message: message.into() });
+    }
+
+    /// Returns every error, in line order.
+    pub(super) fn errors(&self) -> ConfigErrors {
+        let mut found = self.errors.borrow_mut();
+        found.sort_by_key(|finding| finding.span.start);
+        let excerpt =
+            |finding: &Finding| Excerpt { file: Arc::clone(&self.source), span: finding.span.clone() };
+        ConfigErrors {
+            lines: found.iter().map(|finding| self.line(finding)).collect(),
+            excerpts: found.iter().map(|finding| Some(excerpt(finding))).collect(),
+        }
+    }
+
+    /// Returns every warning as a finished line, in line order.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let mut found = self.warnings.borrow_mut();
+        found.sort_by_key(|finding| finding.span.start);
+        found.iter().map(|finding| self.line(finding)).collect()
+    }
+
+    fn line(&self, finding: &Finding) -> String {
+        let (line, column) = place(&self.source.text, finding.span.start);
+        format!("{}:{line}:{column}: {}", self.source.name, finding.message)
+    }
+}
+
+/// Returns an I/O error in words, without the number.
+pub(super) fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+}
+
+/// Returns the line of a byte, counted from 1.
+pub(super) fn line_of(text: &str, offset: usize) -> usize {
+    place(text, offset).0
+}
+
+/// Returns the line and the column of a byte, both counted from 1, the column in characters.
+fn place(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count().saturating_add(1);
+    let last = before.rsplit('\n').next().unwrap_or_default();
+    (line, last.chars().count().saturating_add(1))
+}

@@ -1,0 +1,212 @@
+//! `[[option]]` and `[[vm.option]]`: any option by its code, encoded once.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
+
+use super::diagnostics::File;
+use super::section::{Item, Keys, Section};
+use super::values::{Form, IPV4, IPV6, TEXT, domain};
+use crate::network::RawOption;
+
+/// The options of a network or of a VM, family by family.
+#[derive(Debug)]
+pub(super) struct Options<'a> {
+    pub(super) ipv4: Vec<RawOption>,
+    pub(super) ipv6: Vec<RawOption>,
+    file: &'a File,
+    /// Where each entry stands, and its family.
+    entries: Vec<(Range<usize>, IpFamily)>,
+}
+
+/// What `family` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum IpFamily {
+    V4,
+    V6,
+}
+
+/// Reads the tables of `option`.
+pub(super) fn read<'a>(section: &Section<'a>, keys: &'static Keys) -> Options<'a> {
+    let mut options =
+        Options { ipv4: Vec::new(), ipv6: Vec::new(), file: section.file, entries: Vec::new() };
+    for entry in section.sections("option", keys) {
+        let Some(family) = family(&entry) else {
+            continue;
+        };
+        options.entries.push((entry.span.clone(), family));
+        let Some(option) = option(&entry, family) else {
+            continue;
+        };
+        let list = match family {
+            IpFamily::V4 => &mut options.ipv4,
+            IpFamily::V6 => &mut options.ipv6,
+        };
+        if list.iter().any(|other| other.code == option.code) {
+            entry.error(format!(
+                "option {} of this family is set twice; keep one of them",
+                option.code
+            ));
+        }
+        list.push(option);
+    }
+    options
+}
+
+impl Options<'_> {
+    /// Notes the options of a family that the network does not have.
+    pub(super) fn refuse_for_absent(&self, has_ipv4: bool, has_ipv6: bool) {
+        for (span, family) in &self.entries {
+            let (has, number, section) = match family {
+                IpFamily::V4 => (has_ipv4, 4, "[ipv4]"),
+                IpFamily::V6 => (has_ipv6, 6, "[ipv6]"),
+            };
+            if !has {
+                self.file.error(
+                    span.clone(),
+                    format!("an option of family {number} needs {section}; add it or leave this out"),
+                );
+            }
+        }
+    }
+}
+
+fn family(entry: &Section<'_>) -> Option<IpFamily> {
+    let item = entry.require("family", FAMILY)?;
+    match item.number::<u8>(4, 6)? {
+        4 => Some(IpFamily::V4),
+        6 => Some(IpFamily::V6),
+        other => {
+            item.error(format!("\"family\" is {other}; write 4 or 6"));
+            None
+        }
+    }
+}
+
+fn option(entry: &Section<'_>, family: IpFamily) -> Option<RawOption> {
+    let code = entry.require("code", CODE).and_then(|item| code(&item, family));
+    let body = body(entry, family);
+    let always = match entry.get("always") {
+        Some(item) => item.boolean(),
+        None => Some(false),
+    };
+    Some(RawOption { code: code?, body: body?.into(), always: always? })
+}
+
+fn code(item: &Item<'_>, family: IpFamily) -> Option<u16> {
+    let (most, own) = match family {
+        IpFamily::V4 => (254, OWN_DHCPV4),
+        IpFamily::V6 => (65_535, OWN_DHCPV6),
+    };
+    let code = item.number(1, most)?;
+    if own.contains(&code) {
+        item.error(format!(
+            "option {code} belongs to the protocol itself and cannot be set by code; leave it out"
+        ));
+        return None;
+    }
+    Some(code)
+}
+
+fn body(entry: &Section<'_>, family: IpFamily) -> Option<Vec<u8>> {
+    let mut given = VALUES.iter().filter_map(|key| entry.get(key));
+    let Some(item) = given.next() else {
+        entry.error(format!("the option has no value; give one of {}", VALUES.join(", ")));
+        return None;
+    };
+    if let Some(other) = given.next() {
+        other.error(format!(
+            "the option has {:?} and {:?}; give one value only",
+            item.key, other.key
+        ));
+        return None;
+    }
+    let body = match item.key {
+        "hex" => hex(&item)?,
+        "ip" => each(&item, |item| address(item, family))?,
+        "text" => item.text(TEXT)?.as_bytes().to_vec(),
+        "u8" => item.number::<u8>(0, u8::MAX.into())?.to_be_bytes().to_vec(),
+        "u16" => item.number::<u16>(0, u16::MAX.into())?.to_be_bytes().to_vec(),
+        "u32" => item.number::<u32>(0, u32::MAX.into())?.to_be_bytes().to_vec(),
+        "domain" => each(&item, |item| {
+            let mut bytes = Vec::new();
+            domain(item)?.encode(&mut bytes);
+            Some(bytes)
+        })?,
+        // What is left of `VALUES`: "bool".
+        _ => vec![u8::from(item.boolean()?)],
+    };
+    if body.len() > MAX_BODY {
+        item.error(format!(
+            "the option is {} bytes long, which no message has room for; keep it to {MAX_BODY}",
+            body.len()
+        ));
+        return None;
+    }
+    Some(body)
+}
+
+/// Encodes one value or a list of them, one behind the other.
+fn each(item: &Item<'_>, encode: impl Fn(&Item<'_>) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
+    let parts: Vec<Option<Vec<u8>>> = item.one_or_many().iter().map(encode).collect();
+    parts.into_iter().collect::<Option<Vec<_>>>().map(|parts| parts.concat())
+}
+
+fn address(item: &Item<'_>, family: IpFamily) -> Option<Vec<u8>> {
+    let address: IpAddr = match family {
+        IpFamily::V4 => item.parse::<Ipv4Addr>(IPV4)?.into_inner().into(),
+        IpFamily::V6 => item.parse::<Ipv6Addr>(IPV6)?.into_inner().into(),
+    };
+    Some(match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    })
+}
+
+fn hex(item: &Item<'_>) -> Option<Vec<u8>> {
+    let text = item.text(HEX)?;
+    let digits: Option<Vec<u8>> = text
+        .chars()
+        .filter(|character| *character != ':')
+        .map(|character| character.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect();
+    let Some(digits) = digits.filter(|digits| digits.len() % 2 == 0) else {
+        item.error_form(text, HEX);
+        return None;
+    };
+    let bytes = digits.chunks_exact(2).filter_map(|pair| match pair {
+        [high, low] => Some(high << 4 | low),
+        _ => None,
+    });
+    Some(bytes.collect())
+}
+
+/// Returns the keys of an option's table, for the list that `place` names.
+pub(super) const fn keys(place: &'static str) -> Keys {
+    Keys {
+        place,
+        known: &[
+            "family", "code", "always", "hex", "ip", "text", "u8", "u16", "u32", "domain", "bool",
+        ],
+        later: &[],
+    }
+}
+
+/// The keys that hold a value, of which one is given.
+const VALUES: &[&str] = &["hex", "ip", "text", "u8", "u16", "u32", "domain", "bool"];
+
+const FAMILY: Form = Form { what: "an address family", like: "4 or 6" };
+const CODE: Form = Form { what: "an option's code", like: "43" };
+const HEX: Form = Form { what: "bytes in hexadecimal", like: "\"0104c0a80001\"" };
+
+/// Requested address, lease time, overload, message type, server id, parameter list, message,
+/// largest size, T1, T2, client id (RFC 2132), rapid commit (RFC 4039), relay information
+/// (RFC 3046): made from the exchange or from `[ipv4]`.
+const OWN_DHCPV4: &[u16] = &[50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 61, 80, 82];
+
+/// Client id, server id, IA_NA, IA_TA, IA Address, option request, preference, elapsed time, relay
+/// message, authentication, unicast, status, rapid commit, interface id, reconfigure, IA_PD and
+/// IA Prefix (RFC 9915): made from the exchange or from `[ipv6]`.
+const OWN_DHCPV6: &[u16] = &[1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 18, 19, 20, 25, 26];
+
+/// A bound that leaves room for the other options in one message.
+const MAX_BODY: usize = 1_024;
