@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use common::{Random, Templates, mutated, recorded_frames};
-use dhcproto::{Decodable, v4, v6};
+use dhcproto::{Decodable, Decoder, v4, v6};
 use etherparse::{SlicedPacket, TransportSlice};
 use leasehold::outcome::{Message, Outcome, Protocol, Verdict};
 use leasehold::responder::PortResponder;
@@ -24,9 +24,13 @@ enum Difference {
     Overloaded,
     /// It does not join the parts of an option (RFC 3396): the last one wins.
     Split,
-    /// It ends at the first option whose data it cannot read, and says nothing of it. We do not
-    /// read that option, or read its data as bytes.
+    /// It ends, without a word, at the first option whose data it cannot read.
     StoppedEarly,
+    /// It reads options of a fixed length without a look at the length that they have, and goes on
+    /// in the middle of an option or behind the next one.
+    OutOfStep,
+    /// It panics on some lengths that an option cannot have.
+    Panics,
 }
 
 #[test]
@@ -65,18 +69,18 @@ fn compare(responder: &mut PortResponder, bytes: &[u8], seen: &mut Seen) {
     let outcome = responder.handle_frame(Mono::default(), &frame, &mut outbox).outcome;
     // A type we could name is one that we read from the message; a reply needs all of it.
     let read = !matches!(outcome.message, Message::Unknown | Message::Bootp);
-    let reply = outbox.frames().next().map(payload);
+    let reply = outbox.frames().next();
     match outcome.protocol {
         Protocol::Dhcpv4 if read => {
             seen.dhcpv4 += 1;
-            let difference = compare_dhcpv4(payload(bytes), &outcome, reply);
+            let difference = compare_dhcpv4(payload(bytes), &outcome, reply.map(payload));
             if let Some(difference) = difference {
                 *seen.differences.entry(difference).or_default() += 1;
             }
         }
         Protocol::Dhcpv6 if read => {
             seen.dhcpv6 += 1;
-            compare_dhcpv6(payload(bytes), &outcome, reply);
+            compare_dhcpv6(payload(bytes), &outcome, reply.map(payload));
         }
         Protocol::Dhcpv4 | Protocol::Dhcpv6 | Protocol::Nd | Protocol::Arp | Protocol::Other => {}
     }
@@ -87,13 +91,19 @@ fn payload(frame: &[u8]) -> &[u8] {
     let packet = SlicedPacket::from_ethernet(frame).expect("etherparse reads what we read");
     match packet.transport {
         Some(TransportSlice::Udp(udp)) => udp.payload(),
-        other => panic!("we read a datagram, etherparse {other:?}"),
+        other => panic!(
+            "we read a datagram, etherparse {other:?}: {:02x?}",
+            &frame[..frame.len().min(80)]
+        ),
     }
 }
 
 fn compare_dhcpv4(request: &[u8], outcome: &Outcome, reply: Option<&[u8]>) -> Option<Difference> {
-    // dhcproto panics on a longer one, in `chaddr()`; we must have refused it.
+    // dhcproto panics on one over 16, in `chaddr()`; we must have refused it.
     assert_eq!(request[2], 6, "we read a message with hlen {}", request[2]);
+    if parts(&request[OPTIONS..]).iter().any(|(_, part)| panics_on(part)) {
+        return Some(Difference::Panics);
+    }
     let theirs = v4::Message::from_bytes(request).expect("dhcproto reads what we read");
     let differing = differing(&theirs, outcome, reply)?;
     Some(explain(request, differing).unwrap_or_else(|| {
@@ -177,12 +187,27 @@ fn explain(request: &[u8], (code, _): (v4::OptionCode, &str)) -> Option<Differen
     if parts.iter().filter(|(found, _)| *found == code).count() > 1 {
         return Some(Difference::Split);
     }
-    // Alone, the option before the one in question must be what dhcproto cannot read.
-    let place = parts.iter().position(|(found, _)| *found == code)?;
-    parts[..place]
-        .iter()
-        .any(|(_, part)| v4::DhcpOption::from_bytes(part).is_err())
-        .then_some(Difference::StoppedEarly)
+    // One of the options before it must be to blame, and show it alone.
+    let place = parts.iter().position(|(found, _)| *found == code).unwrap_or(parts.len());
+    parts[..place].iter().find_map(|(_, part)| {
+        let mut decoder = Decoder::new(part);
+        match v4::DhcpOption::decode(&mut decoder) {
+            Err(_) => Some(Difference::StoppedEarly),
+            Ok(_) if decoder.buffer().is_empty() => None,
+            Ok(_) => Some(Difference::OutOfStep),
+        }
+    })
+}
+
+fn panics_on(part: &[u8]) -> bool {
+    match part {
+        [80, length, ..] => *length != 0,
+        [81, length, ..] => *length < 3,
+        [94, length, ..] => *length != 3,
+        [151, length, ..] => *length == 0,
+        [152..=155, length, ..] => *length != 4,
+        _ => false,
+    }
 }
 
 /// Cuts an options field into code and whole bytes of each option, by RFC 2132, section 2, alone.

@@ -113,7 +113,7 @@ pub(crate) fn parse_hex(text: &str) -> Vec<u8> {
         .flat_map(str::chars)
         .filter(|c| !c.is_whitespace())
         .collect();
-    assert!(digits.len() % 2 == 0, "an odd number of hexadecimal digits");
+    assert!(digits.len().is_multiple_of(2), "an odd number of hexadecimal digits");
     (0..digits.len())
         .step_by(2)
         .map(|place| u8::from_str_radix(&digits[place..place + 2], 16).expect("hexadecimal"))
