@@ -108,7 +108,9 @@ struct Node {
 
 impl Node {
     fn good() -> Self {
-        Self::new("[ipv4]\nsubnet = \"10.0.0.0/24\"\ngateway = \"10.0.0.1\"\nranges = [\"10.0.0.9-10.0.0.99\"]\n")
+        Self::new(
+            "[ipv4]\nsubnet = \"10.0.0.0/24\"\ngateway = \"10.0.0.1\"\nranges = [\"10.0.0.9-10.0.0.99\"]\n",
+        )
     }
 
     /// Writes a daemon's file and one network of the given text under `name = "lab"`.

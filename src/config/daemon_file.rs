@@ -49,8 +49,7 @@ pub(super) fn read(file: &File, path: &Path) -> Option<DaemonFile> {
     if sources.sources.is_empty() && root.get("source").is_none() {
         file.warn(0..0, "no [[source]] names any ports; nothing is served until there is one");
     }
-    let identity =
-        root.sections("identity", &IDENTITY).iter().filter_map(identity_rule).collect();
+    let identity = root.sections("identity", &IDENTITY).iter().filter_map(identity_rule).collect();
     let control = root.get("control").and_then(|item| item.section(&CONTROL));
     let control_socket = control
         .and_then(|control| control.get("socket"))
@@ -119,9 +118,8 @@ fn node(root: &Section<'_>) -> String {
 }
 
 fn store(root: &Section<'_>, base: &Path) -> Store {
-    let embedded = |path: Option<PathBuf>| Store::Embedded {
-        path: path.unwrap_or_else(|| STORE_PATH.into()),
-    };
+    let embedded =
+        |path: Option<PathBuf>| Store::Embedded { path: path.unwrap_or_else(|| STORE_PATH.into()) };
     let Some(section) = root.get("store").and_then(|item| item.section(&STORE)) else {
         return embedded(None);
     };
@@ -429,8 +427,5 @@ const IDENTITY: Keys =
     Keys { place: " in [[identity]]", known: &["from", "pattern", "vm", "nic"], later: &[] };
 const METRICS: Keys = Keys { place: " in [metrics]", known: &["listen"], later: &[] };
 const CONTROL: Keys = Keys { place: " in [control]", known: &["socket"], later: &[] };
-const LIMITS: Keys = Keys {
-    place: " in [limits]",
-    known: &["max-ports", "frames-per-second", "burst"],
-    later: &[],
-};
+const LIMITS: Keys =
+    Keys { place: " in [limits]", known: &["max-ports", "frames-per-second", "burst"], later: &[] };

@@ -2,4 +2,6 @@
 use super::Config;
 /// x
 #[must_use]
-pub fn explain_defaults(config: &Config) -> String { format!("{config:?}") }
+pub fn explain_defaults(config: &Config) -> String {
+    format!("{config:?}")
+}

@@ -143,8 +143,10 @@ impl File {
     pub(super) fn errors(&self) -> ConfigErrors {
         let mut found = self.errors.borrow_mut();
         found.sort_by_key(|finding| finding.span.start);
-        let excerpt =
-            |finding: &Finding| Excerpt { file: Arc::clone(&self.source), span: finding.span.clone() };
+        let excerpt = |finding: &Finding| Excerpt {
+            file: Arc::clone(&self.source),
+            span: finding.span.clone(),
+        };
         ConfigErrors {
             lines: found.iter().map(|finding| self.line(finding)).collect(),
             excerpts: found.iter().map(|finding| Some(excerpt(finding))).collect(),

@@ -5,9 +5,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 use super::section::{At, Item, Keys, Section};
-use super::values::{
-    IPV4, IPV4_NET, duration, lifetime, ranges, refuse_overlaps, without,
-};
+use super::values::{IPV4, IPV4_NET, duration, lifetime, ranges, refuse_overlaps, without};
 use crate::network::{Ipv4Network, Ipv4Route, Lifetime, Mask, Pool, PoolRange, RawOption};
 
 /// `[ipv4]`, checked but for what the `[[vm]]` entries add.

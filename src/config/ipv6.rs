@@ -42,8 +42,7 @@ pub(super) fn read(
     let prefixes = prefixes(section, subnet, mode, times);
     let routes = routes(section, ra);
     let rapid_commit = section.get("rapid-commit").and_then(|item| item.boolean()).unwrap_or(false);
-    let server_preference =
-        section.get("server-preference").and_then(|item| item.number(0, 255));
+    let server_preference = section.get("server-preference").and_then(|item| item.number(0, 255));
     // RFC 9915, section 21.23: a client takes less than 600 s for 600 s.
     let information_refresh_time = section
         .get("information-refresh-time")
@@ -255,10 +254,9 @@ fn prefixes(
     mode: Option<AddressMode>,
     times: Option<Times>,
 ) -> Vec<PrefixInformation> {
-    let default = times.map_or(
-        (Lifetime(PREFERRED_LIFETIME), Lifetime(VALID_LIFETIME)),
-        |times| (times.preferred, times.valid),
-    );
+    let default = times.map_or((Lifetime(PREFERRED_LIFETIME), Lifetime(VALID_LIFETIME)), |times| {
+        (times.preferred, times.valid)
+    });
     let mut seen: Vec<Ipv6Net> = subnet.into_iter().collect();
     let mut checked = Vec::new();
     for entry in section.sections("prefix", &PREFIX) {
@@ -317,10 +315,7 @@ fn routes(section: &Section<'_>, ra: Option<RouterAdvertisement>) -> Vec<Ipv6Rou
 }
 
 fn preference(section: &Section<'_>) -> RouterPreference {
-    section
-        .get("preference")
-        .and_then(|item| item.choice(&PREFERENCES, &[]))
-        .unwrap_or_default()
+    section.get("preference").and_then(|item| item.choice(&PREFERENCES, &[])).unwrap_or_default()
 }
 
 fn advertisement(section: &Section<'_>, has_gateway: bool) -> Option<RouterAdvertisement> {

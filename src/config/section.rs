@@ -165,7 +165,10 @@ impl<'a> Item<'a> {
     /// Notes that a text has not the form that its key wants.
     pub(super) fn error_form(&self, text: &str, form: Form) {
         let Form { what, like } = form;
-        self.error(format!("{:?} has {text:?}, which is not {what}; write one like {like}", self.key));
+        self.error(format!(
+            "{:?} has {text:?}, which is not {what}; write one like {like}",
+            self.key
+        ));
     }
 
     /// Reads true or false.
