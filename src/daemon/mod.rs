@@ -71,7 +71,7 @@ async fn serve(config: Config, broker: BrokerClient) -> Result<Ports, RunError> 
     let metrics =
         Metrics::new().map_err(|error| RunError::System(format!("making the metrics: {error}")))?;
     let metrics = Arc::new(metrics);
-    let control = ControlSocket::listen(&config.control_socket).map_err(|error| {
+    let control = ControlSocket::listen(&config.control_socket).await.map_err(|error| {
         let socket = config.control_socket.display();
         match error {
             ListenError::InUse => RunError::AnotherInstance(format!(

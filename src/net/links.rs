@@ -28,7 +28,7 @@ pub struct Link {
     pub mac: Option<Mac>,
     /// Its MTU in bytes.
     pub mtu: u32,
-    /// Whether it is set up and has a carrier.
+    /// Whether it is set up and operational (`IFF_RUNNING`, RFC 2863): frames sent earlier are lost.
     pub up: bool,
 }
 
@@ -248,8 +248,8 @@ fn link(message: &LinkMessage) -> Option<Link> {
         ifindex: message.header.index,
         mac: None,
         mtu: 0,
-        up: flags.contains(LinkFlags::Up)
-            && flags.intersects(LinkFlags::Running | LinkFlags::LowerUp),
+        // Not LOWER_UP: it is set while the queue behind the carrier still drops everything.
+        up: flags.contains(LinkFlags::Up | LinkFlags::Running),
     };
     for attribute in &message.attributes {
         match attribute {

@@ -395,10 +395,11 @@ fn no_socket(error: &io::Error) -> io::Error {
 }
 
 fn failed(what: &str, error: &io::Error) -> io::Error {
-    io::Error::new(
-        error.kind(),
-        format!("opening a packet socket: setting {what}: {error}; Linux 4.20 or later is needed"),
-    )
+    let help = match error.raw_os_error() {
+        Some(libc::ENOPROTOOPT) => "; Linux 4.20 or later is needed",
+        _ => "",
+    };
+    io::Error::new(error.kind(), format!("opening a packet socket: setting {what}: {error}{help}"))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the structs of the kernel are small")]
@@ -424,9 +425,9 @@ const CLOSING_THREADS_MAX: usize = 64;
 #[expect(clippy::cast_possible_truncation, reason = "the value is 16")]
 const RECV_MESSAGES: libc::c_uint = RecvBatch::SLOTS as libc::c_uint;
 const ADDRESS_LENGTH: libc::socklen_t = length_of::<libc::sockaddr_ll>();
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the value is 17")]
+#[expect(clippy::cast_possible_truncation, reason = "the value is 17")]
 const PACKET_FAMILY: u16 = libc::AF_PACKET as u16;
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the value is 3")]
+#[expect(clippy::cast_possible_truncation, reason = "the value is 3")]
 const EVERY_PROTOCOL: u16 = libc::ETH_P_ALL as u16;
 /// IEEE 802 local experimental EtherType 1.
 const UNUSED_ETHERTYPE: u16 = 0x88b5;

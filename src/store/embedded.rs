@@ -218,7 +218,8 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<Format> {
     if connection.is_readonly("main")? {
         return Ok(Format::ReadOnly);
     }
-    connection.busy_timeout(Duration::ZERO)?;
+    // A daemon that was killed a moment ago holds the lock until the kernel has closed its files.
+    connection.busy_timeout(DYING)?;
     connection.execute_batch(SETTINGS)?;
     // Before anything is changed, not even the journal's mode: is it ours?
     let application: i64 = pragma(connection, "application_id")?;
@@ -317,6 +318,9 @@ fn no_permission(file: &Path, fault: &str) -> OpenError {
 }
 
 const FILE_NAME: &str = "leases.sqlite";
+
+/// How long a killed process may take to let go of the file.
+const DYING: Duration = Duration::from_secs(2);
 
 /// The format of the file as a whole: `user_version`.
 const FORMAT: i64 = 1;
