@@ -14,6 +14,7 @@ import ipaddress
 import json
 import logging
 import pathlib
+import signal
 import struct
 import sys
 import uuid
@@ -952,7 +953,7 @@ def show(prefix):
             continue
         print(f"\n=== {name}\n" + (folder / "case.toml").read_text().splitlines()[1])
         for path in sorted(folder.glob("*-in.hex")):
-            print(f"-> {path.name[:2]} {describe(Ether(octets_of(path.read_text())))}")
+            print(f"-> {path.name[:2]} {describe_input(octets_of(path.read_text()))}")
             out = path.with_name(path.name.replace("-in.hex", "-out.txt"))
             for part in out.read_text().split("\n\n") if out.is_file() else []:
                 if part.startswith("#"):
@@ -962,6 +963,21 @@ def show(prefix):
                     print(f"<- {describe(frame)}")
                     faults += wrong(frame)
     return 1 if faults else 0
+
+
+def describe_input(octets):
+    """As `describe`, for frames that even scapy fails on, or spends minutes on."""
+    def give_up(*_):
+        raise TimeoutError
+
+    signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(2)
+    try:
+        return describe(Ether(octets))
+    except Exception as error:  # noqa: BLE001
+        return f"{len(octets)} bytes that scapy cannot read ({type(error).__name__})"
+    finally:
+        signal.alarm(0)
 
 
 def describe(frame):
