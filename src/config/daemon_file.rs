@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::diagnostics::File;
 use super::section::{At, Item, Keys, Section};
 use super::values::{
-    BRIDGE, Form, INTERFACE, LISTEN, MAC, NIC, NODE, PATH, PATTERN, TEMPLATE, TEXT, VM, name,
+    BRIDGE, Form, INTERFACE, LISTEN, MAC, NIC, NODE, PATH, PATTERN, TEMPLATE, VM, name,
     network_name,
 };
 use super::{Limits, Source, StaticPort, Store};
@@ -49,8 +49,7 @@ pub(super) fn read(file: &File, path: &Path) -> Option<DaemonFile> {
     if sources.sources.is_empty() && root.get("source").is_none() {
         file.warn(0..0, "no [[source]] names any ports; nothing is served until there is one");
     }
-    let identity =
-        root.sections("identity", &IDENTITY).iter().filter_map(identity_rule).collect();
+    let identity = root.sections("identity", &IDENTITY).iter().filter_map(identity_rule).collect();
     let control = root.get("control").and_then(|item| item.section(&CONTROL));
     let control_socket = control
         .and_then(|control| control.get("socket"))
@@ -86,7 +85,7 @@ fn deployment(root: &Section<'_>) -> String {
     let section = root.get("deployment").and_then(|item| item.section(&DEPLOYMENT));
     section
         .and_then(|section| section.get("name"))
-        .and_then(|item| filled(&item, TEXT))
+        .and_then(|item| filled(&item, DEPLOYMENT_FORM))
         .unwrap_or_else(|| DEPLOYMENT_NAME.to_owned())
 }
 
@@ -119,9 +118,8 @@ fn node(root: &Section<'_>) -> String {
 }
 
 fn store(root: &Section<'_>, base: &Path) -> Store {
-    let embedded = |path: Option<PathBuf>| Store::Embedded {
-        path: path.unwrap_or_else(|| STORE_PATH.into()),
-    };
+    let embedded =
+        |path: Option<PathBuf>| Store::Embedded { path: path.unwrap_or_else(|| STORE_PATH.into()) };
     let Some(section) = root.get("store").and_then(|item| item.section(&STORE)) else {
         return embedded(None);
     };
@@ -237,10 +235,10 @@ impl Sources {
         for port in ports {
             let interface = port.require("interface", INTERFACE).and_then(|item| {
                 let name = interface(&item)?;
-                let line = super::diagnostics::line_of(item.file.text(), item.span.start);
-                if let Some(first) = seen.insert(name.clone(), line) {
+                if let Some(first) = seen.insert(name.clone(), item.span.start) {
                     item.error(format!(
-                        "interface {name:?} is named twice, first in line {first}; keep one of them"
+                        "interface {name:?} is named twice, first in line {}; keep one of them",
+                        item.file.line_of(first)
                     ));
                 }
                 Some(name)
@@ -332,7 +330,7 @@ fn template(item: &Item<'_>, pattern: Option<&Regex>) -> Option<String> {
         if pattern.is_some() && !known.contains(&capture) {
             let right = match known.as_slice() {
                 [] => format!("name it in the pattern: (?<{capture}>...)"),
-                known => format!("its captures are {}", known.join(", ")),
+                known => format!("it captures {}", known.join(", ")),
             };
             item.error(format!(
                 "{:?} uses {{{capture}}}, which the pattern does not capture; {right}",
@@ -381,6 +379,7 @@ fn path_in(base: &Path, item: &Item<'_>) -> Option<PathBuf> {
     filled(item, PATH).map(|text| base.join(text))
 }
 
+const DEPLOYMENT_FORM: Form = Form { what: "a deployment's name", like: "\"leasehold\"" };
 const FIELD: Form = Form {
     what: "a field of a port",
     like: "\"external-ids:iface-id\", \"other-config:KEY\", \"interface\" or \"bridge\"",
@@ -429,8 +428,5 @@ const IDENTITY: Keys =
     Keys { place: " in [[identity]]", known: &["from", "pattern", "vm", "nic"], later: &[] };
 const METRICS: Keys = Keys { place: " in [metrics]", known: &["listen"], later: &[] };
 const CONTROL: Keys = Keys { place: " in [control]", known: &["socket"], later: &[] };
-const LIMITS: Keys = Keys {
-    place: " in [limits]",
-    known: &["max-ports", "frames-per-second", "burst"],
-    later: &[],
-};
+const LIMITS: Keys =
+    Keys { place: " in [limits]", known: &["max-ports", "frames-per-second", "burst"], later: &[] };

@@ -42,8 +42,7 @@ pub(super) fn read(
     let prefixes = prefixes(section, subnet, mode, times);
     let routes = routes(section, ra);
     let rapid_commit = section.get("rapid-commit").and_then(|item| item.boolean()).unwrap_or(false);
-    let server_preference =
-        section.get("server-preference").and_then(|item| item.number(0, 255));
+    let server_preference = section.get("server-preference").and_then(|item| item.number(0, 255));
     // RFC 9915, section 21.23: a client takes less than 600 s for 600 s.
     let information_refresh_time = section
         .get("information-refresh-time")
@@ -133,7 +132,7 @@ fn mode(
     subnet: Option<Ipv6Net>,
     reserves_addresses: bool,
 ) -> Option<AddressMode> {
-    let ranges = section.get("ranges");
+    let ranges = section.get("ranges").filter(|item| !item.items().is_empty());
     let mode = match section.get("mode") {
         Some(item) => {
             let mode = item.choice(&MODES, &[])?;
@@ -255,10 +254,9 @@ fn prefixes(
     mode: Option<AddressMode>,
     times: Option<Times>,
 ) -> Vec<PrefixInformation> {
-    let default = times.map_or(
-        (Lifetime(PREFERRED_LIFETIME), Lifetime(VALID_LIFETIME)),
-        |times| (times.preferred, times.valid),
-    );
+    let default = times.map_or((Lifetime(PREFERRED_LIFETIME), Lifetime(VALID_LIFETIME)), |times| {
+        (times.preferred, times.valid)
+    });
     let mut seen: Vec<Ipv6Net> = subnet.into_iter().collect();
     let mut checked = Vec::new();
     for entry in section.sections("prefix", &PREFIX) {
@@ -317,10 +315,7 @@ fn routes(section: &Section<'_>, ra: Option<RouterAdvertisement>) -> Vec<Ipv6Rou
 }
 
 fn preference(section: &Section<'_>) -> RouterPreference {
-    section
-        .get("preference")
-        .and_then(|item| item.choice(&PREFERENCES, &[]))
-        .unwrap_or_default()
+    section.get("preference").and_then(|item| item.choice(&PREFERENCES, &[])).unwrap_or_default()
 }
 
 fn advertisement(section: &Section<'_>, has_gateway: bool) -> Option<RouterAdvertisement> {
@@ -332,31 +327,27 @@ fn advertisement(section: &Section<'_>, has_gateway: bool) -> Option<RouterAdver
         Some(item) => interval(&item)?,
         None => Some(INTERVAL),
     };
-    let mut ra = unset_advertisement(interval, has_gateway);
+    let unset = unset_advertisement(interval, has_gateway);
     let longest = interval.map_or(0, |(_, longest)| longest);
-    if let Some(item) = section.get("router-lifetime") {
-        ra.router_lifetime = router_lifetime(&item, longest, has_gateway)?;
-    }
-    if let Some(item) = section.get("dns-lifetime") {
-        let lifetime = lifetime(&item)?.into_inner();
-        let least = u32::from(longest).saturating_mul(3);
-        // RFC 8106, section 5.1; 0 withdraws the servers.
-        if lifetime.0 != 0 && lifetime.0 < least {
-            item.error(format!(
-                "dns-lifetime {} is shorter than three of the longest intervals; write {} or more, \
-                 or \"0s\"",
-                duration(lifetime.0),
-                duration(least)
-            ));
-            return None;
-        }
-        ra.dns_lifetime = lifetime;
-    }
-    if let Some(item) = section.get("hop-limit") {
-        ra.hop_limit = item.number(0, 255)?;
-    }
-    ra.preference = preference(&section);
-    Some(ra)
+    let router_lifetime = match section.get("router-lifetime") {
+        Some(item) => router_lifetime(&item, longest, has_gateway),
+        None => Some(unset.router_lifetime),
+    };
+    let dns_lifetime = match section.get("dns-lifetime") {
+        Some(item) => dns_lifetime(&item, longest),
+        None => Some(unset.dns_lifetime),
+    };
+    let hop_limit = match section.get("hop-limit") {
+        Some(item) => item.number(0, 255),
+        None => Some(unset.hop_limit),
+    };
+    Some(RouterAdvertisement {
+        preference: preference(&section),
+        router_lifetime: router_lifetime?,
+        dns_lifetime: dns_lifetime?,
+        hop_limit: hop_limit?,
+        interval,
+    })
 }
 
 /// Fills in what is not written: lifetimes of three of the longest intervals.
@@ -370,6 +361,22 @@ fn unset_advertisement(interval: Option<(u16, u16)>, has_gateway: bool) -> Route
         interval,
         dns_lifetime: Lifetime(u32::from(longest).saturating_mul(3)),
     }
+}
+
+/// RFC 8106, section 5.1: at least three of the longest intervals; 0 withdraws the servers.
+fn dns_lifetime(item: &Item<'_>, longest: u16) -> Option<Lifetime> {
+    let lifetime = lifetime(item)?.into_inner();
+    let least = u32::from(longest).saturating_mul(3);
+    if lifetime.0 != 0 && lifetime.0 < least {
+        item.error(format!(
+            "dns-lifetime {} is shorter than three of the longest intervals; write {} or more, or \
+             \"0s\"",
+            duration(lifetime.0),
+            duration(least)
+        ));
+        return None;
+    }
+    Some(lifetime)
 }
 
 fn router_lifetime(item: &Item<'_>, longest: u16, has_gateway: bool) -> Option<u16> {
@@ -397,7 +404,6 @@ fn router_lifetime(item: &Item<'_>, longest: u16, has_gateway: bool) -> Option<u
 }
 
 /// Reads `"200s-600s"` or `"off"`; the outer `None`: it has an error.
-#[expect(clippy::option_option, reason = "an error, off, or bounds: three cases")]
 fn interval(item: &Item<'_>) -> Option<Option<(u16, u16)>> {
     let text = item.text(INTERVAL_FORM)?;
     if text == "off" {

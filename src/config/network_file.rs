@@ -12,8 +12,8 @@ use super::ipv6::{self, Ipv6Part};
 use super::option;
 use super::section::{At, Item, Keys, Section};
 use super::values::{
-    BRIDGE, DURATION, Family, INTERFACE, LINK_LOCAL, NETWORK_NAME, TEMPLATE, TEXT, domain,
-    list, mtu, network_name, server_address, withhold,
+    BRIDGE, DURATION, Family, INTERFACE, LINK_LOCAL, NETWORK_NAME, TEMPLATE, TEXT, domain, list,
+    mtu, network_name, server_address, withhold,
 };
 use super::vm;
 use super::{daemon_file, ipv6::is_link_local};
@@ -98,7 +98,8 @@ pub(super) fn read(file: &File) -> Option<NetworkFile> {
     let vms = root.sections("vm", &vm::KEYS);
     let options = option::read(&root, &ROOT_OPTION);
     let reserves_ipv6 = vms.iter().any(|vm| vm.get("ipv6").is_some());
-    let ipv4 = part(&root, "ipv4", &ipv4::KEYS, |section| ipv4::read(section, options.ipv4.clone()));
+    let ipv4 =
+        part(&root, "ipv4", &ipv4::KEYS, |section| ipv4::read(section, options.ipv4.clone()));
     let ipv6 = part(&root, "ipv6", &ipv6::KEYS, |section| {
         ipv6::read(section, options.ipv6.clone(), reserves_ipv6)
     });
@@ -231,10 +232,10 @@ fn gateway(root: &Section<'_>, ipv4: &Part<Ipv4Part>, ipv6: &Part<Ipv6Part>) -> 
     };
     let mac = section.get("mac");
     let has_router = |part: Option<bool>| part.unwrap_or(true);
-    let has_ipv4 = has_router(ipv4.checked().map(|part| part.network.gateway.is_some()))
-        && !ipv4.is_absent();
-    let has_ipv6 = has_router(ipv6.checked().map(|part| part.network.gateway.is_some()))
-        && !ipv6.is_absent();
+    let has_ipv4 =
+        has_router(ipv4.checked().map(|part| part.network.gateway.is_some())) && !ipv4.is_absent();
+    let has_ipv6 =
+        has_router(ipv6.checked().map(|part| part.network.gateway.is_some())) && !ipv6.is_absent();
     let standing_in = |key: &'static str| {
         let item = section.get(key)?;
         let wanted = item.boolean()?;

@@ -63,7 +63,9 @@ impl Options<'_> {
             if !has {
                 self.file.error(
                     span.clone(),
-                    format!("an option of family {number} needs {section}; add it or leave this out"),
+                    format!(
+                        "an option of family {number} needs {section}; add it or leave this out"
+                    ),
                 );
             }
         }

@@ -118,9 +118,7 @@ pub(super) fn seconds_of(text: &str) -> Option<u32> {
 /// Writes seconds as a duration, in the largest unit that holds them whole, with quotes.
 pub(super) fn duration(seconds: u32) -> String {
     let units = [('d', 86_400), ('h', 3_600), ('m', 60)];
-    let whole = |(_, factor): &(char, u32)| {
-        seconds != 0 && seconds.checked_rem(*factor) == Some(0)
-    };
+    let whole = |(_, factor): &(char, u32)| seconds != 0 && seconds.checked_rem(*factor) == Some(0);
     let (unit, factor) = units.into_iter().find(whole).unwrap_or(('s', 1));
     match seconds {
         u32::MAX => "\"infinite\"".to_owned(),
@@ -300,7 +298,8 @@ pub(super) fn written<A: Family>(range: &PoolRange<A>) -> String {
 
 pub(super) const BRIDGE: Form = Form::new("a bridge's name", "\"br-int\"");
 pub(super) const DOMAIN: Form = Form::new("a domain name", "\"blue.example\"");
-pub(super) const DURATION: Form = Form::new("a duration", "\"90s\", \"30m\", \"1h\" or \"infinite\"");
+pub(super) const DURATION: Form =
+    Form::new("a duration", "\"90s\", \"30m\", \"1h\" or \"infinite\"");
 pub(super) const FINITE: Form = Form::new("a duration", "\"90s\", \"30m\" or \"1h\"");
 pub(super) const HOSTNAME: Form = Form::new("a host name", "\"db-1\"");
 pub(super) const INTERFACE: Form = Form::new("an interface's name", "\"tap0\"");
@@ -331,7 +330,8 @@ mod tests {
             assert_eq!(seconds_of(text), Some(seconds), "{text}");
             assert_eq!(seconds_of(duration(seconds).trim_matches('"')), Some(seconds), "{text}");
         }
-        for bad in ["", "s", "90", "-1s", "+1s", "1.5h", "1w", "1h30m", "4294967295s", "50000d", "١s"]
+        for bad in
+            ["", "s", "90", "-1s", "+1s", "1.5h", "1w", "1h30m", "4294967295s", "50000d", "١s"]
         {
             assert_eq!(seconds_of(bad), None, "{bad}");
         }
