@@ -46,17 +46,6 @@ pub async fn sleep_until(at: Option<Mono>) {
     }
 }
 
-/// Reads the wall clock in nanoseconds since 1970: the kernel stamps received frames with it.
-#[must_use]
-pub fn realtime_nanos() -> u64 {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this module is the one place that reads a clock"
-    )]
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |elapsed| u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX))
-}
-
 static START: OnceLock<Instant> = OnceLock::new();
 
 /// A hundred years: further ahead a timer cannot be told from "never", and `Instant` may overflow.

@@ -17,10 +17,14 @@ pub mod time;
 pub mod wire;
 
 // The shell.
-//pub mod cli;
+pub mod broker;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
-//pub mod daemon;
+pub mod daemon;
 pub mod discovery;
+pub mod net;
+pub mod sandbox;
 pub mod store;
+pub mod telemetry;

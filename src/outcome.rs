@@ -115,7 +115,8 @@ pub enum DropReason {
     ServerId,
     /// DHCPv6: the Client Identifier is missing, or its length is impossible.
     ClientId,
-    /// DHCPv6: the message's options break section 16 in another way.
+    /// The message's fields or options contradict each other: DHCPv4 (RFC 2131, table 5), DHCPv6
+    /// (RFC 9915, section 16, where nothing above says it better).
     Invalid,
     /// The port's network has no section for this address family.
     NoFamily,
@@ -133,7 +134,7 @@ pub enum DropReason {
     Panicked,
 }
 
-/// What was noted of a frame that wants no answer.
+/// What was noted of a frame that wants no answer, or of its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Note {
     /// DHCPv4 RELEASE: the lease stays with the VM.
@@ -144,6 +145,8 @@ pub enum Note {
     Arrived,
     /// A server's or router's message, sent by a VM.
     ForeignServer,
+    /// A reply was sent without some of its options: there was no room for them (clause A8).
+    OptionsLeftOut,
 }
 
 /// What was decided about a frame.
@@ -270,6 +273,7 @@ labels!(Note, "Returns the word that listings use.", {
     Declined => "declined",
     Arrived => "arrived",
     ForeignServer => "foreign-server",
+    OptionsLeftOut => "options-left-out",
 });
 
 #[cfg(test)]

@@ -122,6 +122,9 @@ impl PortResponder {
         };
         let message = ra.advertisement();
         let end = encode::ICMPV6_OFFSET.saturating_add(message.len());
+        if end > usize::from(self.binding.mtu).saturating_add(ETHERNET) {
+            return false;
+        }
         let Some(room) = frame.get_mut(encode::ICMPV6_OFFSET..end) else {
             return false;
         };
@@ -322,7 +325,7 @@ fn answer_neighbor_solicitation(
     let seal = |frame: &mut [u8], reply: &Reply<Ipv6Addr>| {
         let link = Link { source: binding.source_mac, destination: reply.to_mac };
         // RFC 4861, section 7.2.4: the advertisement's source is the address that was asked for.
-        let source = nd::neighbor_target(solicitation);
+        let source = nd::solicited_target(solicitation);
         encode::icmpv6(frame, link, source, reply.to_ip, reply.length)
     };
     reply_with(binding, (Protocol::Nd, encode::ICMPV6_OFFSET), outbox, handle, seal)

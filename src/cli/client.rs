@@ -54,7 +54,9 @@ fn unreachable_daemon(socket: &Path, error: &io::Error) -> Failure {
         ),
         io::ErrorKind::PermissionDenied => Failure::new(
             ExitStatus::NoPermission,
-            format!("connecting to {socket}: permission denied; ask as root or as the daemon's user"),
+            format!(
+                "connecting to {socket}: permission denied; ask as root or as the daemon's user"
+            ),
         ),
         _ => Failure::new(ExitStatus::Unavailable, format!("connecting to {socket}: {error}")),
     }

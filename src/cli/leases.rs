@@ -28,7 +28,8 @@ pub(super) fn leases(config: &Path, command: &Command) -> Result<(), Failure> {
         Command::List(_) if rows.is_empty() => print("no leases yet\n"),
         Command::List(_) => print(&listing(&rows)),
         Command::Show { subject, options } => {
-            let found: Vec<LeaseRow> = rows.into_iter().filter(|row| is_about(row, subject)).collect();
+            let found: Vec<LeaseRow> =
+                rows.into_iter().filter(|row| is_about(row, subject)).collect();
             if found.is_empty() {
                 return Err(Failure::new(
                     ExitStatus::Unavailable,

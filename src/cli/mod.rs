@@ -26,7 +26,12 @@ use clap::{Parser, Subcommand};
 #[command(name = "leasehold", version, max_term_width = 100)]
 struct Arguments {
     /// The daemon's configuration file
-    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/leasehold/leasehold.toml")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "/etc/leasehold/leasehold.toml"
+    )]
     config: PathBuf,
 
     #[command(subcommand)]

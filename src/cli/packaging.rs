@@ -12,8 +12,8 @@ pub(super) fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
 
 pub(super) fn man() -> Result<(), Failure> {
     let mut page = Vec::new();
-    clap_mangen::Man::new(Arguments::command())
-        .render(&mut page)
-        .map_err(|error| Failure::new(ExitStatus::Software, format!("writing the page: {error}")))?;
+    clap_mangen::Man::new(Arguments::command()).render(&mut page).map_err(|error| {
+        Failure::new(ExitStatus::Software, format!("writing the page: {error}"))
+    })?;
     print(&String::from_utf8_lossy(&page))
 }

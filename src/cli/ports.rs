@@ -17,7 +17,8 @@ pub(super) fn ports(config: &Path, options: &ListOptions) -> Result<(), Failure>
 
 fn listing(rows: &[PortRow]) -> String {
     if rows.is_empty() {
-        return "no ports: no source names one yet; `leasehold status` lists the sources\n".to_owned();
+        return "no ports: no source names one yet; `leasehold status` lists the sources\n"
+            .to_owned();
     }
     let header = ["INTERFACE", "VM", "NETWORK", "IPV4", "IPV6", "STATE", "LAST EXCHANGE"];
     let table = render(&header, rows.iter().map(row).collect());

@@ -25,6 +25,7 @@ pub(super) fn reload(config: &Path) -> Result<(), Failure> {
 fn control_socket(path: &Path) -> Result<std::path::PathBuf, Failure> {
     match config::load(path) {
         Ok(Config { control_socket, .. }) => Ok(control_socket),
-        Err(_) => config::control_socket_of(path).map_or_else(|| check::load(path).map(|c| c.control_socket), Ok),
+        Err(_) => config::control_socket_of(path)
+            .map_or_else(|| check::load(path).map(|c| c.control_socket), Ok),
     }
 }

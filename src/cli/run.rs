@@ -9,11 +9,15 @@ use crate::{broker, telemetry};
 pub(super) fn run(path: &Path) -> Result<(), Failure> {
     // Files first: their diagnostics need no daemon. Then the broker, while there is one thread.
     let config = check::load(path)?;
-    let broker = broker::start(&config.ovsdb_sockets()).map_err(|error| {
-        let code = if error.is_permission() { ExitStatus::NoPermission } else { ExitStatus::OsError };
+    let broker = broker::start(config.ovsdb_sockets()).map_err(|error| {
+        let code = match error.kind() {
+            std::io::ErrorKind::PermissionDenied => ExitStatus::NoPermission,
+            _ => ExitStatus::OsError,
+        };
         Failure::new(code, error.to_string())
     })?;
-    telemetry::logging::start();
+    let _log = telemetry::logging::init()
+        .map_err(|error| Failure::new(ExitStatus::OsError, error.to_string()))?;
     daemon::run(config, broker).map_err(|error| {
         let code = match &error {
             RunError::AnotherInstance(_) => ExitStatus::TempFail,

@@ -7,7 +7,7 @@ use comfy_table::{ContentArrangement, Table};
 /// terminals are wrapped.
 pub(super) fn render(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_preset(NOTHING);
+    table.load_style(NOTHING);
     table.set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header.to_vec());
     for row in rows {

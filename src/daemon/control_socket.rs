@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,8 +34,8 @@ pub(super) struct ControlSocket {
 impl ControlSocket {
     /// Listens at `path`, for the daemon's own user and root only. A file that a daemon left behind
     /// is taken over; one at which a daemon answers is not.
-    pub(super) fn listen(path: &Path) -> Result<Self, ListenError> {
-        if StdUnixStream::connect(path).is_ok() {
+    pub(super) async fn listen(path: &Path) -> Result<Self, ListenError> {
+        if is_in_use(path).await {
             return Err(ListenError::InUse);
         }
         let listen = || {
@@ -87,6 +86,45 @@ impl Drop for ControlSocket {
     }
 }
 
+/// Tells whether a daemon answers at `path`. One that was killed a moment ago may still hold the
+/// socket while the kernel closes its others: it is given time to be gone.
+async fn is_in_use(path: &Path) -> bool {
+    let wait = async {
+        loop {
+            match ask(path).await {
+                Asking::Answered => return true,
+                Asking::NobodyThere => return false,
+                Asking::NoAnswer => tokio::time::sleep(PAUSE).await,
+            }
+        }
+    };
+    // Nothing said at all for so long: somebody is there, and hangs.
+    tokio::time::timeout(DYING, wait).await.unwrap_or(true)
+}
+
+/// What became of one question to whoever has the socket.
+enum Asking {
+    Answered,
+    NoAnswer,
+    NobodyThere,
+}
+
+async fn ask(path: &Path) -> Asking {
+    let Ok(mut stream) = UnixStream::connect(path).await else {
+        return Asking::NobodyThere;
+    };
+    let mut line = serde_json::to_vec(&Request::Status).unwrap_or_default();
+    line.push(b'\n');
+    let exchange = async {
+        stream.write_all(&line).await?;
+        stream.read_u8().await
+    };
+    match exchange.await {
+        Ok(_) => Asking::Answered,
+        Err(_) => Asking::NoAnswer,
+    }
+}
+
 async fn client(stream: UnixStream, requests: mpsc::Sender<Asked>) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut line = String::new();
@@ -115,5 +153,8 @@ const REQUEST_MAX: u64 = 64 * 1024;
 /// How long a client may take.
 const CLIENT_LIMIT: Duration = Duration::from_secs(30);
 
-/// How long to wait after a failed accept.
-const PAUSE: Duration = Duration::from_millis(100);
+/// How long to wait after a failed accept, or a socket whose daemon is going.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How long a killed daemon may take to be gone: thousands of packet sockets close one by one.
+const DYING: Duration = Duration::from_secs(10);

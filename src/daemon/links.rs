@@ -41,7 +41,7 @@ impl Links {
                 }
             }
             LinkEvent::Changed(link) => self.put(link, &mut change),
-            LinkEvent::Removed { ifindex } => self.remove(ifindex, &mut change),
+            LinkEvent::Removed { ifindex, .. } => self.remove(ifindex, &mut change),
         }
         change
     }
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     fn link(name: &str, ifindex: u32, up: bool) -> Link {
-        Link { name: name.to_owned(), ifindex, mtu: 1500, up }
+        Link { name: name.to_owned(), ifindex, mac: None, mtu: 1500, up }
     }
 
     fn concerned(names: &[&str]) -> BTreeSet<String> {
@@ -106,7 +106,7 @@ mod tests {
         links.apply(LinkEvent::Changed(link("tap0", 7, true)));
         links.apply(LinkEvent::Changed(link("tap0", 8, true)));
         // The old index goes late: it takes nothing with it.
-        let change = links.apply(LinkEvent::Removed { ifindex: 7 });
+        let change = links.apply(LinkEvent::Removed { ifindex: 7, name: "tap0".to_owned() });
         assert_eq!(change, LinkChange::default());
         assert_eq!(links.get("tap0"), Some(&link("tap0", 8, true)));
     }

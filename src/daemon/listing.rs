@@ -8,7 +8,8 @@ use crate::config::Store;
 use crate::control::{Count, LeaseRow, PortRow, PortState, SourceStatus, Status, StoreStatus};
 use crate::discovery::SourceId;
 use crate::lease::Usage;
-use crate::telemetry::{AddressGauges, Family};
+use crate::network::Network;
+use crate::telemetry::{FamilyCounts, NetworkCounts, PortCount, SourceState};
 
 impl Supervisor {
     /// Lists every port that a source names.
@@ -57,30 +58,49 @@ impl Supervisor {
 
     /// Brings the gauges to what is so now.
     pub(super) fn publish_gauges(&self) {
-        let mut ports: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+        let mut ports: BTreeMap<(&str, PortState), u64> = BTreeMap::new();
         for network in &self.config.networks {
             for state in PortState::ALL {
-                ports.insert((network.name.as_str(), state.as_str()), 0);
+                ports.insert((network.name.as_str(), state), 0);
             }
         }
         for entry in self.entries.values() {
             let network = entry.network.as_ref().map_or("", |network| network.name.as_str());
-            let count = ports.entry((network, entry.state.as_str())).or_default();
+            let count = ports.entry((network, entry.state)).or_default();
             *count = count.saturating_add(1);
         }
-        self.metrics.set_ports(ports);
-        for network in &self.config.networks {
-            let name = network.name.as_str();
-            if let Some(ipv4) = &network.ipv4 {
-                let usage = self.table.ipv4_usage(&network.name, &ipv4.pool);
-                self.metrics.set_addresses(name, Family::Ipv4, gauges(usage));
-            }
-            if let Some(ipv6) = &network.ipv6 {
-                let usage = self.table.ipv6_usage(&network.name, &ipv6.pool);
-                self.metrics.set_addresses(name, Family::Ipv6, gauges(usage));
-            }
-            let conflicts = self.table.iter().filter(|l| l.conflict && l.key.network == network.name);
-            self.metrics.set_conflicts(name, conflicts.count());
+        let count = |((network, state), count): ((&str, PortState), u64)| PortCount {
+            network: network.to_owned(),
+            state: state.as_str(),
+            count,
+        };
+        self.metrics.set_ports(ports.into_iter().map(count).collect());
+        let networks = self.config.networks.iter().map(|network| self.network_counts(network));
+        self.metrics.set_networks(networks.collect());
+        let source =
+            |(name, up, _): (&str, bool, Option<&str>)| SourceState { source: name.to_owned(), up };
+        self.metrics.set_sources(self.sources.states().map(source).collect());
+    }
+
+    fn network_counts(&self, network: &Network) -> NetworkCounts {
+        let conflicts =
+            self.table.iter().filter(|lease| lease.conflict && lease.key.network == network.name);
+        let family = |usage: Usage| FamilyCounts {
+            leases: usage.leases,
+            free: usage.free.into(),
+            total: usage.total.into(),
+        };
+        NetworkCounts {
+            network: network.name.to_string(),
+            conflicts: u64::try_from(conflicts.count()).unwrap_or(u64::MAX),
+            ipv4: network
+                .ipv4
+                .as_ref()
+                .map(|ipv4| family(self.table.ipv4_usage(&network.name, &ipv4.pool))),
+            ipv6: network
+                .ipv6
+                .as_ref()
+                .map(|ipv6| family(self.table.ipv6_usage(&network.name, &ipv6.pool))),
         }
     }
 
@@ -114,8 +134,4 @@ impl Supervisor {
         };
         self.sources.states().enumerate().map(row).collect()
     }
-}
-
-fn gauges(usage: Usage) -> AddressGauges {
-    AddressGauges { leases: usage.leases, free: usage.free, total: usage.total }
 }

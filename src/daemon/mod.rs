@@ -26,10 +26,12 @@ use supervisor::{Inputs, Parts, Supervisor};
 use crate::broker::{BrokerClient, SocketPool};
 use crate::clock;
 use crate::config::Config;
+use crate::discovery::Connector;
 use crate::lease::LeaseTable;
-use crate::net::LinkWatcher;
-use crate::store::{self, OpenError, StoreHandle};
-use crate::telemetry::{Metrics, http};
+use crate::net::{LinkEvent, LinkWatcher};
+use crate::store::{self, OpenError, StoreHandle, StoreThread};
+use crate::telemetry::http::{self, Readiness};
+use crate::telemetry::{Metrics, StoreOperation};
 
 /// Why the daemon could not run.
 #[derive(Debug, thiserror::Error)]
@@ -66,8 +68,10 @@ pub fn run(config: Config, broker: BrokerClient) -> Result<(), RunError> {
 
 async fn serve(config: Config, broker: BrokerClient) -> Result<Ports, RunError> {
     let config = Arc::new(config);
-    let metrics = Arc::new(Metrics::new());
-    let control = ControlSocket::listen(&config.control_socket).map_err(|error| {
+    let metrics =
+        Metrics::new().map_err(|error| RunError::System(format!("making the metrics: {error}")))?;
+    let metrics = Arc::new(metrics);
+    let control = ControlSocket::listen(&config.control_socket).await.map_err(|error| {
         let socket = config.control_socket.display();
         match error {
             ListenError::InUse => RunError::AnotherInstance(format!(
@@ -89,26 +93,25 @@ async fn serve(config: Config, broker: BrokerClient) -> Result<Ports, RunError> 
 
     let ready = Arc::new(AtomicBool::new(false));
     if let Some(address) = config.metrics_listen {
-        let listener = tokio::net::TcpListener::bind(address)
-            .await
-            .map_err(|error| refused(&format!("listening at {address} for [metrics]"), &error))?;
+        let listener = http::bind(address).await.map_err(|e| RunError::System(e.to_string()))?;
         let is_ready = Arc::clone(&ready);
         let readiness = move || {
             if is_ready.load(Ordering::Relaxed) {
-                Ok(())
+                Readiness::Ready
             } else {
-                Err("a source of ports has not answered yet".to_owned())
+                Readiness::NotReady("a source of ports has not answered yet".to_owned())
             }
         };
-        tokio::spawn(http::serve(listener, Arc::clone(&metrics), Arc::new(readiness)));
+        let metrics = Arc::clone(&metrics);
+        tokio::spawn(http::serve(listener, metrics, readiness, std::future::pending()));
     }
 
-    let watcher = LinkWatcher::open()
+    let watcher = LinkWatcher::new()
         .map_err(|error| refused("listening to the kernel's link events", &error))?;
-    tokio::spawn(watcher.run(link_events));
+    tokio::spawn(watch_links(watcher, link_events));
     let pool = SocketPool::new(broker.clone());
-    let ports = Ports::new(pool, config.limits, Arc::clone(&metrics), port_reports);
-    let sources = Sources::start(&config, broker.connector(), source_events);
+    let ports = Ports::new(pool, config.limits, port_reports);
+    let sources = Sources::start(&config, connector(broker), source_events);
     let control_task = tokio::spawn(control.serve(control_requests));
 
     tracing::info!(
@@ -121,7 +124,7 @@ async fn serve(config: Config, broker: BrokerClient) -> Result<Ports, RunError> 
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    metrics.set_reload(true, clock::wall());
+    metrics.config_loaded(clock::wall());
 
     let parts = Parts { config, table, store, metrics, sources, ports, ready };
     let inputs = Inputs {
@@ -154,16 +157,45 @@ async fn serve(config: Config, broker: BrokerClient) -> Result<Ports, RunError> 
     Ok(ports)
 }
 
+/// Hands the kernel's link events on; a lost connection is opened anew, with a snapshot.
+async fn watch_links(mut watcher: LinkWatcher, events: mpsc::Sender<LinkEvent>) {
+    loop {
+        match watcher.next().await {
+            Ok(event) => {
+                if events.send(event).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "listening to the kernel's link events; trying again");
+                tokio::time::sleep(LINK_RETRY).await;
+            }
+        }
+    }
+}
+
+/// Connects sources to unix sockets through the broker: they may be root's alone.
+fn connector(broker: BrokerClient) -> Connector {
+    Connector::new(move |path| {
+        let broker = broker.clone();
+        Box::pin(async move { broker.connect_unix(&path).await })
+    })
+}
+
 fn open_store(
     config: &Config,
-    metrics: &Arc<Metrics>,
-) -> Result<(LeaseTable, StoreHandle), RunError> {
+    metrics: &Metrics,
+) -> Result<(LeaseTable, (StoreHandle, StoreThread)), RunError> {
     let mut store = store::open(&config.store).map_err(|error| match error {
         OpenError::InUse(text) => RunError::AnotherInstance(text),
         OpenError::NoPermission(text) => RunError::NoPermission(text),
-        OpenError::Failed(text) => RunError::System(text),
+        OpenError::Unusable(text) => RunError::System(text),
     })?;
-    let loaded = store.load().map_err(|error| RunError::System(error.to_string()))?;
+    let store_metrics = metrics.store(store::backend(&config.store));
+    let begun = clock::mono();
+    let loaded = store.load();
+    store_metrics.record(StoreOperation::Load, clock::mono().since(begun), &loaded);
+    let loaded = loaded.map_err(|error| RunError::System(error.to_string()))?;
     for line in &loaded.damaged {
         tracing::error!("{line}");
     }
@@ -171,7 +203,9 @@ fn open_store(
     for line in &refused {
         tracing::error!("{line}; it is set aside");
     }
-    Ok((table, store::spawn(store, Arc::clone(metrics))))
+    let store = store::spawn(store, store_metrics)
+        .map_err(|error| RunError::System(format!("starting the store's thread: {error}")))?;
+    Ok((table, store))
 }
 
 struct Signals {
@@ -196,9 +230,9 @@ impl Signals {
 fn refused(doing: &str, error: &io::Error) -> RunError {
     let text = format!("{doing}: {error}");
     match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            RunError::NoPermission(format!("{text}; run it as root or as systemd/leasehold.service does"))
-        }
+        io::ErrorKind::PermissionDenied => RunError::NoPermission(format!(
+            "{text}; run it as root or as systemd/leasehold.service does"
+        )),
         _ => RunError::System(text),
     }
 }
@@ -214,6 +248,9 @@ fn workers() -> usize {
 }
 
 const WORKERS_MAX: usize = 4;
+
+/// How long to wait before the kernel is asked again.
+const LINK_RETRY: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// What may wait for the supervisor; senders on the packet path do not wait, the others may.
 const QUEUE: usize = 1_024;

@@ -41,11 +41,8 @@ pub(super) struct Service {
 
 /// Decides about one port.
 pub(super) fn plan(port: &Port, link: Option<&Link>, networks: &[Arc<Network>]) -> Plan {
-    let idle = |state, reason: &str, network| Plan::Idle {
-        state,
-        reason: reason.to_owned(),
-        network,
-    };
+    let idle =
+        |state, reason: &str, network| Plan::Idle { state, reason: reason.to_owned(), network };
     match &port.status {
         PortStatus::NoDevice(reason) => return idle(PortState::NoDevice, reason, None),
         PortStatus::Active | PortStatus::Inactive => {}
@@ -79,6 +76,10 @@ pub(super) fn plan(port: &Port, link: Option<&Link>, networks: &[Arc<Network>]) 
         },
         network,
         ifindex: link.ifindex,
-        facts: PortFacts { mac: port.mac, trunk_vlan, mtu: link.mtu },
+        facts: PortFacts {
+            mac: port.mac,
+            trunk_vlan,
+            mtu: u16::try_from(link.mtu).unwrap_or(u16::MAX),
+        },
     })
 }

@@ -5,22 +5,20 @@
 //! packet buffers belong to the worker thread, not to the port.
 
 use std::cell::RefCell;
-use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
 use super::exchange::LastExchange;
 use crate::binding::Binding;
 use crate::clock;
-use crate::net::{PacketSocket, RecvBatch, SendBatch};
+use crate::net::{AsyncPacketSocket, PacketSocket, Readable, RecvBatch};
 use crate::outcome::{DropReason, Note, Outcome, Verdict};
 use crate::responder::{PortResponder, RateLimit, Turn};
-use crate::telemetry::{Metrics, NetworkMetrics};
+use crate::telemetry::NetworkMetrics;
 use crate::time::{Mono, Now};
 use crate::wire::Outbox;
 
@@ -67,7 +65,6 @@ pub(super) struct PortTask {
     pub(super) binding: Arc<Binding>,
     pub(super) limit: RateLimit,
     pub(super) metrics: Arc<NetworkMetrics>,
-    pub(super) all_metrics: Arc<Metrics>,
     pub(super) last: Arc<LastExchange>,
     pub(super) orders: mpsc::Receiver<Order>,
     pub(super) reports: mpsc::Sender<PortReport>,
@@ -77,7 +74,7 @@ impl PortTask {
     /// Serves the port until the supervisor drops its end of the orders, then gives the socket
     /// back.
     pub(super) async fn run(self) -> Option<PacketSocket> {
-        let Self { interface, ifindex, socket, binding, limit, metrics, all_metrics, last, orders, reports } =
+        let Self { interface, ifindex, socket, binding, limit, metrics, last, orders, reports } =
             self;
         let mut orders = orders;
         let now = clock::now();
@@ -88,12 +85,11 @@ impl PortTask {
             ifindex,
             responder: PortResponder::new(binding, limit, now.mono, seed),
             metrics,
-            all_metrics,
             last,
             reports,
             reported: None,
         };
-        let socket = match AsyncFd::with_interest(socket, Interest::READABLE) {
+        let socket = match AsyncPacketSocket::new(socket) {
             Ok(socket) => socket,
             Err(error) => {
                 tracing::error!(interface = %port.interface, %error, "watching the socket");
@@ -116,26 +112,24 @@ impl PortTask {
                 },
                 ready = socket.readable() => {
                     let Ok(mut ready) = ready else { break };
-                    let mut more = true;
+                    let mut full = true;
                     for _ in 0..BATCHES_A_WAKE {
-                        more = port.receive(socket.get_ref());
-                        if !more {
+                        full = port.receive(&mut ready, socket.socket());
+                        if !full {
                             break;
                         }
                     }
-                    if more {
+                    if full {
                         // Others have their turn; the socket stays ready.
                         tokio::task::yield_now().await;
-                    } else {
-                        ready.clear_ready();
                     }
                 }
-                () = async { if armed.is_some() { timer.as_mut().await } else { pending().await } } => {
-                    port.advertise(socket.get_ref());
+                () = timer.as_mut(), if armed.is_some() => {
+                    port.advertise(socket.socket());
                 }
             }
         }
-        Some(socket.into_inner())
+        Some(socket.into_socket())
     }
 }
 
@@ -145,7 +139,6 @@ struct Port {
     ifindex: u32,
     responder: PortResponder,
     metrics: Arc<NetworkMetrics>,
-    all_metrics: Arc<Metrics>,
     last: Arc<LastExchange>,
     reports: mpsc::Sender<PortReport>,
     /// When the supervisor was last told that the guest spoke.
@@ -164,14 +157,14 @@ impl Port {
         }
     }
 
-    /// Takes one batch of frames and answers it. Tells whether there may be more.
-    fn receive(&mut self, socket: &PacketSocket) -> bool {
+    /// Takes one batch of frames and answers it. Tells whether the batch was full.
+    fn receive(&mut self, ready: &mut Readable<'_>, socket: &PacketSocket) -> bool {
         WORKER.with_borrow_mut(|worker| {
             // ENETDOWN is said once, before the frames that wait: the link went down or away, and
             // netlink tells which. So an error is read over, once.
-            let received = socket
+            let received = ready
                 .recv_batch(&mut worker.recv)
-                .or_else(|_| socket.recv_batch(&mut worker.recv))
+                .or_else(|_| ready.recv_batch(&mut worker.recv))
                 .unwrap_or(0);
             if received == 0 {
                 return false;
@@ -179,15 +172,16 @@ impl Port {
             let now = clock::now();
             worker.turns.clear();
             worker.outbox.clear();
-            for frame in worker.recv.frames() {
+            for received in worker.recv.frames() {
                 // Frames queued from another device are still delivered after a rebind.
-                if frame.ifindex != self.ifindex {
+                if received.ifindex != self.ifindex {
                     continue;
                 }
-                let turn = self.responder.handle_frame(now.mono, &frame.frame, &mut worker.outbox);
-                worker.turns.push((turn, frame.received_at));
+                let frame = &received.frame;
+                let turn = self.responder.handle_frame(now.mono, frame, &mut worker.outbox);
+                worker.turns.push(turn);
             }
-            let sent = send(socket, &mut worker.send, &worker.outbox);
+            let sent = send(socket, &worker.outbox);
             self.account(now, &mut worker.turns, sent);
             received == RecvBatch::SLOTS
         })
@@ -197,30 +191,31 @@ impl Port {
         WORKER.with_borrow_mut(|worker| {
             worker.outbox.clear();
             if self.responder.handle_deadline(clock::mono(), &mut worker.outbox) {
-                let sent = send(socket, &mut worker.send, &worker.outbox);
-                self.metrics.count_advertisements(sent);
+                // One that finds no room is made up for by the next.
+                send(socket, &worker.outbox);
             }
         });
     }
 
     /// Counts what became of a batch. The first `sent` replies went out; the socket had no room for
     /// the others: their guests ask again.
-    fn account(&mut self, now: Now, turns: &mut [(Turn, Option<u64>)], sent: usize) {
+    fn account(&mut self, now: Now, turns: &mut [Turn], sent: usize) {
+        let took = if sent > 0 { clock::mono().since(now.mono) } else { Duration::ZERO };
         let mut replies: usize = 0;
-        let sent_at = if sent > 0 { clock::realtime_nanos() } else { 0 };
-        for (turn, received_at) in turns {
+        for turn in turns {
             if let Verdict::Replied(_) = turn.outcome.verdict {
                 if replies < sent {
-                    if let Some(at) = received_at {
-                        let nanos = sent_at.saturating_sub(*at);
-                        self.all_metrics.observe_reply(turn.outcome.protocol, nanos);
-                    }
+                    self.metrics.reply_took(turn.outcome.protocol, took);
                 } else {
                     turn.outcome.verdict = Verdict::Dropped(DropReason::SendFailed);
                 }
                 replies = replies.saturating_add(1);
             }
             self.metrics.count(&turn.outcome);
+            // A reply may teach something beside; of a frame that was only noted, `count` knows.
+            if let (Verdict::Replied(_), Some(note)) = (turn.outcome.verdict, turn.note) {
+                self.metrics.note(turn.outcome.protocol, note);
+            }
             self.note(now, turn);
         }
     }
@@ -230,9 +225,7 @@ impl Port {
         match verdict {
             Verdict::Replied(_) | Verdict::Noted(_) => {
                 self.last.record(&turn.outcome, turn.source, now.wall);
-                let due = self
-                    .reported
-                    .is_none_or(|last| now.mono.since(last) >= SEEN_INTERVAL);
+                let due = self.reported.is_none_or(|last| now.mono.since(last) >= SEEN_INTERVAL);
                 if due && self.report(PortEvent::Seen) {
                     self.reported = Some(now.mono);
                 }
@@ -253,26 +246,29 @@ impl Port {
 /// The packet buffers of one worker thread, used by whichever port has its turn.
 struct Worker {
     recv: RecvBatch,
-    send: SendBatch,
     outbox: Outbox,
-    turns: Vec<(Turn, Option<u64>)>,
+    turns: Vec<Turn>,
 }
 
 thread_local! {
     static WORKER: RefCell<Worker> = RefCell::new(Worker {
         recv: RecvBatch::new(),
-        send: SendBatch::new(),
         outbox: Outbox::new(RecvBatch::SLOTS),
         turns: Vec::with_capacity(RecvBatch::SLOTS),
     });
 }
 
-/// Sends what is queued; returns how many frames went.
-fn send(socket: &PacketSocket, batch: &mut SendBatch, outbox: &Outbox) -> usize {
-    if outbox.is_empty() {
-        return 0;
+/// Sends what is queued; returns how many frames went. What finds no room is not sent: a packet
+/// never waits, and its guest asks again.
+fn send(socket: &PacketSocket, outbox: &Outbox) -> usize {
+    let mut sent = 0;
+    while sent < outbox.len() {
+        match socket.send_batch(outbox.frames().skip(sent)) {
+            Ok(0) | Err(_) => break,
+            Ok(more) => sent = sent.saturating_add(more),
+        }
     }
-    socket.send_batch(batch, outbox).unwrap_or(0)
+    sent
 }
 
 fn instant(deadline: Option<Mono>) -> tokio::time::Instant {
@@ -283,4 +279,4 @@ fn instant(deadline: Option<Mono>) -> tokio::time::Instant {
 const BATCHES_A_WAKE: usize = 4;
 
 /// How often a speaking guest is told to the supervisor.
-const SEEN_INTERVAL: std::time::Duration = std::time::Duration::from_secs(30);
+const SEEN_INTERVAL: Duration = Duration::from_secs(30);

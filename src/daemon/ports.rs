@@ -14,17 +14,16 @@ use crate::binding::Binding;
 use crate::broker::SocketPool;
 use crate::config::Limits;
 use crate::control::PortState;
-use crate::net::{PacketSocket, interface_index};
+use crate::net::{PacketSocket, close_side_by_side, interface_index};
 use crate::network::Parameters;
 use crate::responder::RateLimit;
-use crate::telemetry::{Metrics, NetworkMetrics};
+use crate::telemetry::NetworkMetrics;
 
 /// Starts, rebinds and stops the ports' tasks.
 pub(super) struct Ports {
     served: HashMap<String, Served>,
     pool: SocketPool,
     limits: Limits,
-    metrics: Arc<Metrics>,
     reports: mpsc::Sender<PortReport>,
 }
 
@@ -53,13 +52,8 @@ struct Served {
 
 impl Ports {
     /// Makes the registry; tasks report to `reports`.
-    pub(super) fn new(
-        pool: SocketPool,
-        limits: Limits,
-        metrics: Arc<Metrics>,
-        reports: mpsc::Sender<PortReport>,
-    ) -> Self {
-        Self { served: HashMap::new(), pool, limits, metrics, reports }
+    pub(super) fn new(pool: SocketPool, limits: Limits, reports: mpsc::Sender<PortReport>) -> Self {
+        Self { served: HashMap::new(), pool, limits, reports }
     }
 
     /// Returns how a port is served, if it is.
@@ -146,10 +140,10 @@ impl Ports {
 
     /// Closes every socket, side by side: each takes the kernel 12 ms.
     pub(super) fn close(self) {
-        self.pool.close();
+        close_side_by_side(self.pool.take_all());
     }
 
-    async fn open(&mut self, interface: &str, ifindex: u32) -> io::Result<PacketSocket> {
+    async fn open(&self, interface: &str, ifindex: u32) -> io::Result<PacketSocket> {
         let socket = self.pool.take().await?;
         socket.bind(ifindex)?;
         // The index may have gone to another device between the link event and the bind; asked for
@@ -178,7 +172,6 @@ impl Ports {
             binding: Arc::new(binding),
             limit,
             metrics,
-            all_metrics: Arc::clone(&self.metrics),
             last: Arc::clone(&last),
             orders: ordered,
             reports: self.reports.clone(),

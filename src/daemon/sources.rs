@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::claims::Claims;
 use crate::config::{Config, Source};
-use crate::discovery::{self, Connector, SourceEvent, SourceId};
+use crate::discovery::{self, Connector, SourceEvent, SourceId, Surroundings};
 
 /// The sources' tasks and how each is.
 pub(super) struct Sources {
@@ -34,8 +34,8 @@ impl Sources {
         events: mpsc::Sender<(SourceId, SourceEvent)>,
     ) -> Self {
         let mut sources = Self { running: Vec::new(), connector, events };
-        for place in 0..config.sources.len() {
-            let running = sources.spawn(config, place);
+        for (place, source) in config.sources.iter().enumerate() {
+            let running = sources.spawn(config, source, place);
             sources.running.push(running);
         }
         sources
@@ -90,14 +90,14 @@ impl Sources {
         let rules = |config: &Config| format!("{:?}", config.identity);
         let same_rules = rules(old) == rules(new);
         let same = |place: usize| old.sources.get(place) == new.sources.get(place) && same_rules;
-        for running in self.running.drain(new.sources.len().min(old.sources.len())..) {
+        for running in self.running.drain(new.sources.len().min(self.running.len())..) {
             end(running).await;
         }
-        for place in 0..new.sources.len() {
+        for (place, source) in new.sources.iter().enumerate() {
             if place < self.running.len() && same(place) {
                 continue;
             }
-            let fresh = self.spawn(new, place);
+            let fresh = self.spawn(new, source, place);
             if let Some(running) = self.running.get_mut(place) {
                 end(std::mem::replace(running, fresh)).await;
             } else {
@@ -114,18 +114,14 @@ impl Sources {
         }
     }
 
-    fn spawn(&self, config: &Config, place: usize) -> Running {
-        let name = config.sources.get(place).map_or_else(String::new, name);
-        let source = config.sources.get(place).cloned();
-        let rules = Arc::from(config.identity.as_slice());
-        let id = SourceId(place);
-        let task = match source {
-            Some(source) => {
-                discovery::spawn(id, source, rules, (self.connector.clone(), self.events.clone()))
-            }
-            None => tokio::spawn(async {}),
+    fn spawn(&self, config: &Config, source: &Source, place: usize) -> Running {
+        let surroundings = Surroundings {
+            rules: Arc::from(config.identity.as_slice()),
+            connector: self.connector.clone(),
+            events: self.events.clone(),
         };
-        Running { name, task, said: false, up: false, error: None }
+        let task = discovery::spawn(SourceId(place), source, surroundings);
+        Running { name: name(source), task, said: false, up: false, error: None }
     }
 }
 

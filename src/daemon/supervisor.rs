@@ -24,7 +24,7 @@ use crate::lease::{Assignment, Lease, LeaseChange, LeaseKey, LeaseTable, Occasio
 use crate::net::LinkEvent;
 use crate::network::{AddressMode, Network};
 use crate::outcome::Note;
-use crate::store::{Change, StoreError, StoreHandle};
+use crate::store::{Change, StoreError, StoreHandle, StoreThread};
 use crate::telemetry::{LogLimiter, Metrics};
 use crate::time::Mono;
 
@@ -32,7 +32,7 @@ use crate::time::Mono;
 pub(super) struct Parts {
     pub(super) config: Arc<Config>,
     pub(super) table: LeaseTable,
-    pub(super) store: StoreHandle,
+    pub(super) store: (StoreHandle, StoreThread),
     pub(super) metrics: Arc<Metrics>,
     pub(super) sources: Sources,
     pub(super) ports: Ports,
@@ -80,6 +80,7 @@ pub(super) struct Supervisor {
     pub(super) reload_error: Option<String>,
     ready: Arc<AtomicBool>,
     store: StoreHandle,
+    store_thread: StoreThread,
     /// Leases whose write failed.
     unwritten: BTreeSet<LeaseKey>,
     /// When they are tried again.
@@ -89,7 +90,7 @@ pub(super) struct Supervisor {
     written: mpsc::Sender<Written>,
     /// When the gauges are brought up to date; none while they are.
     gauges_at: Option<Mono>,
-    log_limit: LogLimiter,
+    log_limit: LogLimiter<(String, Note)>,
 }
 
 /// What became of a batch of lease changes.
@@ -104,6 +105,7 @@ impl Supervisor {
     pub(super) async fn run(parts: Parts, mut inputs: Inputs) -> Ports {
         let (written, mut done) = mpsc::channel(WRITES_IN_FLIGHT);
         let Parts { config, table, store, metrics, sources, ports, ready } = parts;
+        let (store, store_thread) = store;
         let mut supervisor = Self {
             config,
             table,
@@ -118,12 +120,13 @@ impl Supervisor {
             reload_error: None,
             ready,
             store,
+            store_thread,
             unwritten: BTreeSet::new(),
             retry_at: None,
             writes: 0,
             written,
             gauges_at: None,
-            log_limit: LogLimiter::new(LOG_INTERVAL),
+            log_limit: LogLimiter::new(LOG_INTERVAL, LOG_KEYS),
         };
         supervisor.publish_gauges();
         loop {
@@ -163,7 +166,7 @@ impl Supervisor {
         }
         supervisor.sources.stop();
         supervisor.ports.stop_all().await;
-        supervisor.store.flush().await;
+        supervisor.store_thread.stop().await;
         supervisor.ports
     }
 
@@ -199,14 +202,12 @@ impl Supervisor {
                 if self.sources.up(source) {
                     tracing::info!(source = %name, ports = ports.len(), "source is up");
                 }
-                self.metrics.set_source_up(&name, true);
             }
             SourceEvent::Down(reason) => {
                 // Its ports stay as they were: a database that restarts silences no guest.
                 if self.sources.down(source, reason.clone()) {
                     tracing::warn!(source = %name, %reason, "source is down; its ports stay served");
                 }
-                self.metrics.set_source_up(&name, false);
             }
             SourceEvent::Changed(_) | SourceEvent::Removed(_) => {}
         }
@@ -234,30 +235,33 @@ impl Supervisor {
                     self.write(BTreeSet::from([key]));
                 }
             }
-            PortEvent::Noted(Note::Declined) => {
+            PortEvent::Noted(note @ Note::Declined) => {
                 let network = Arc::clone(&service.network);
+                self.warn(&interface, &key, note, "the guest declined its address: it is in use");
                 let occasion = Occasion { node: &self.config.node, wall };
-                if self.limited(&interface, "declined") {
-                    tracing::warn!(%interface, vm = %key.vm, "the guest declined its address: somebody else uses it");
-                }
                 if self.table.decline(&network, &key, occasion).is_some() {
-                    self.gauges_soon();
+                    // A new address waits for this write, as any new address does.
+                    self.undurable.insert(key.clone(), self.writes.saturating_add(1));
                     self.write(BTreeSet::from([key]));
-                    self.reconcile(BTreeSet::from([interface.to_string()])).await;
+                    self.gauges_soon();
                 }
             }
-            PortEvent::Noted(Note::ForeignServer) => {
-                if self.limited(&interface, "foreign server") {
-                    tracing::warn!(%interface, vm = %key.vm, "the VM acts as a DHCP server or router");
-                }
+            PortEvent::Noted(note @ Note::ForeignServer) => {
+                self.warn(&interface, &key, note, "the VM acts as a DHCP server or router");
+            }
+            PortEvent::Noted(note @ Note::OptionsLeftOut) => {
+                self.warn(&interface, &key, note, "a reply had no room for all its options");
             }
             PortEvent::Noted(Note::Released | Note::Arrived) => {}
         }
     }
 
-    /// Tells whether a line about an interface may be logged now.
-    fn limited(&mut self, interface: &str, what: &str) -> bool {
-        self.log_limit.allow(&format!("{interface} {what}"), clock::mono())
+    /// Logs what a guest did, not more than one line an interval for each port and note.
+    fn warn(&mut self, interface: &str, key: &LeaseKey, note: Note, text: &str) {
+        let admitted = self.log_limit.admit((interface.to_owned(), note), clock::mono());
+        if let Some(held_back) = admitted {
+            tracing::warn!(interface, vm = %key.vm, held_back, "{text}");
+        }
     }
 
     /// Brings the named interfaces to what sources, links, networks and leases say.
@@ -331,9 +335,8 @@ impl Supervisor {
     /// Writes down how a port is, and logs it if that is news.
     fn list(&mut self, interface: &str, entry: Entry) {
         let before = self.entries.get(interface);
-        let news = before.is_none_or(|before| {
-            (before.state, &before.reason) != (entry.state, &entry.reason)
-        });
+        let news = before
+            .is_none_or(|before| (before.state, &before.reason) != (entry.state, &entry.reason));
         if news {
             let vm = entry.lease.as_ref().map_or("-", |lease| lease.key.vm.as_str());
             let state = entry.state.as_str();
@@ -378,12 +381,10 @@ impl Supervisor {
                 if self.store_error.take().is_some() {
                     tracing::info!("the lease store works again");
                 }
-                self.metrics.set_store_up(true);
                 // A lease that has changed once more since waits for its later write.
                 self.undurable.retain(|key, by| !(keys.contains(key) && *by <= number));
                 let waiting = self.entries.iter().filter(|(_, entry)| {
-                    entry.state == PortState::NoAddress
-                        && entry.lease.as_ref().is_some_and(|lease| keys.contains(&lease.key))
+                    entry.lease.as_ref().is_some_and(|lease| keys.contains(&lease.key))
                 });
                 let waiting = waiting.map(|(interface, _)| interface.clone()).collect();
                 self.reconcile(waiting).await;
@@ -394,7 +395,6 @@ impl Supervisor {
                     tracing::error!(error = %text, "writing leases; known VMs are served on, new ones wait");
                 }
                 self.store_error = Some(text);
-                self.metrics.set_store_up(false);
                 self.unwritten.extend(keys);
                 self.retry_at = Some(clock::mono().after(RETRY_INTERVAL));
             }
@@ -408,7 +408,9 @@ impl Supervisor {
         let loaded = match loaded {
             Ok(Ok(config)) => Ok(config),
             Ok(Err(errors)) => Err(errors.lines),
-            Err(_) => Err(vec!["reading the files failed with a panic; the old ones stay".to_owned()]),
+            Err(_) => {
+                Err(vec!["reading the files failed with a panic; the old ones stay".to_owned()])
+            }
         };
         match loaded {
             Ok(config) => {
@@ -417,7 +419,7 @@ impl Supervisor {
                     tracing::info!("reload: {line}");
                 }
                 self.reload_error = None;
-                self.metrics.set_reload(true, clock::wall());
+                self.metrics.config_loaded(clock::wall());
                 ReloadOutcome { successful: true, lines }
             }
             Err(lines) => {
@@ -425,7 +427,7 @@ impl Supervisor {
                     tracing::error!("reload: {line}");
                 }
                 self.reload_error = Some(lines.join("; "));
-                self.metrics.set_reload(false, clock::wall());
+                self.metrics.config_refused();
                 ReloadOutcome { successful: false, lines }
             }
         }
@@ -450,11 +452,8 @@ impl Supervisor {
         new.limits.max_ports = old.limits.max_ports;
         let config = Arc::new(new);
         let mut concerned = self.sources.replace(&old, &config, &mut self.claims).await;
-        for network in &old.networks {
-            if !config.networks.iter().any(|new| new.name == network.name) {
-                self.metrics.forget_network(network.name.as_str());
-            }
-        }
+        self.metrics
+            .retain_networks(|name| config.networks.iter().any(|new| new.name.as_str() == name));
         self.ports.limit(config.limits);
         self.config = config;
         concerned.extend(self.claims.interfaces().map(str::to_owned));
@@ -482,7 +481,10 @@ fn nothing_to_give(network: &Network, assignment: &Assignment) -> Option<String>
     if ipv4 || ipv6 {
         return None;
     }
-    Some(shortage(assignment).unwrap_or_else(|| "the network has neither [ipv4] nor [ipv6]".to_owned()))
+    Some(
+        shortage(assignment)
+            .unwrap_or_else(|| "the network has neither [ipv4] nor [ipv6]".to_owned()),
+    )
 }
 
 /// Says which addresses a NIC lacks.
@@ -506,3 +508,6 @@ const SEEN_GRANULARITY: u64 = 60;
 
 /// How often one thing about one port is logged.
 const LOG_INTERVAL: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// How many ports' lines are held apart.
+const LOG_KEYS: usize = 8_192;

@@ -1,38 +1,172 @@
-//! DHCPv6 as a server speaks it (RFC 9915, RFC 3646, RFC 4704, RFC 5908).
+//! DHCPv6 as a server speaks it (RFC 9915, RFC 3646, RFC 4075, RFC 4704, RFC 5908).
+//!
+//! `message` reads what the guest sent and applies section 16, `decide` is section 18.3, `ia`
+//! answers the identity associations, `reply` writes, and `options` has one row an option. Who the
+//! guest is was settled by its port: DUID and IAID are checked and echoed, and choose nothing.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
+
+mod decide;
+mod ia;
+mod message;
+mod options;
+mod reply;
+
+#[cfg(test)]
+mod tests;
 
 use std::net::Ipv6Addr;
 
-use crate::network::Parameters;
-use crate::reply::Handled;
+use ipnet::Ipv6Net;
+
+use self::message::ClientMessage;
+use self::options::Encoded;
+use crate::network::{AddressMode, Lifetime, Parameters};
+use crate::outcome::DropReason;
+use crate::reply::{Decision, Handled, Reply};
 use crate::wire::Datagram;
 
 /// Everything DHCPv6 says to one NIC, encoded once when the port's binding is made.
 #[derive(Debug)]
-pub struct Profile {}
+pub struct Profile {
+    link_local: Ipv6Addr,
+    service: Service,
+    /// Option 2.
+    server_duid: [u8; 18],
+    /// The address of the first IA_NA; none unless addresses come by DHCPv6.
+    address: Option<Ipv6Addr>,
+    /// The prefix of the first IA_PD.
+    delegated: Option<Ipv6Net>,
+    times: Times,
+    rapid_commit: RapidCommit,
+    /// What a reply carries beside identities and associations, the most needed first.
+    options: Box<[Encoded]>,
+}
 
 impl Profile {
     /// Encodes `parameters`; `None` if the network has no `[ipv6]`.
     #[must_use]
     pub fn new(parameters: &Parameters) -> Option<Self> {
-        parameters.ipv6.as_ref().map(|_| Self {})
+        let ipv6 = parameters.ipv6.as_ref()?;
+        let (service, address, delegated) = match ipv6.mode {
+            AddressMode::Stateful => (Service::Served, ipv6.address, ipv6.delegated),
+            AddressMode::Stateless => (Service::Served, None, ipv6.delegated),
+            AddressMode::Slaac => (Service::Silent, None, None),
+        };
+        Some(Self {
+            link_local: ipv6.link_local,
+            service,
+            server_duid: parameters.server_duid,
+            address,
+            delegated: delegated.map(|prefix| prefix.trunc()),
+            times: Times {
+                renew: ipv6.renew_time,
+                rebind: ipv6.rebind_time,
+                preferred: ipv6.preferred_lifetime,
+                valid: ipv6.valid_lifetime,
+            },
+            rapid_commit: if ipv6.rapid_commit {
+                RapidCommit::Honoured
+            } else {
+                RapidCommit::Ignored
+            },
+            options: options::encode(parameters, &ipv6.options),
+        })
     }
 
     /// Returns the IPv6 source of everything that is sent.
     #[must_use]
     pub fn link_local(&self) -> Ipv6Addr {
-        Ipv6Addr::UNSPECIFIED
+        self.link_local
     }
 }
 
 /// Decides about one datagram to UDP port 547 and writes the reply message into `out`.
 ///
-/// `out` is as long as the port's MTU allows a UDP payload to be.
+/// `out` is as long as the port's MTU allows a UDP payload to be. Headers, checksum and MAC are
+/// checked before.
 #[must_use]
 pub fn handle(
     profile: &Profile,
     request: &Datagram<'_, Ipv6Addr>,
     out: &mut [u8],
 ) -> Handled<Ipv6Addr> {
-    let _ = (profile, request, out);
-    Handled::dropped(crate::outcome::Message::Unknown, crate::outcome::DropReason::NotForUs)
+    let kind = match message::kind(request.payload) {
+        Ok(kind) => kind,
+        Err((message, reason)) => return Handled::dropped(message, reason),
+    };
+    let received = kind.into();
+    match answer(profile, request, kind, out) {
+        Ok(reply) => Handled { message: received, decision: Decision::Reply(reply) },
+        Err(reason) => Handled::dropped(received, reason),
+    }
 }
+
+/// Takes one message of a known type through its checks to a written reply.
+fn answer(
+    profile: &Profile,
+    request: &Datagram<'_, Ipv6Addr>,
+    kind: message::Kind,
+    out: &mut [u8],
+) -> Result<Reply<Ipv6Addr>, DropReason> {
+    // RFC 9915 has no server unicast any more, and All_DHCP_Servers is for relays.
+    if request.destination != ALL_DHCP_RELAY_AGENTS_AND_SERVERS {
+        return Err(DropReason::Destination);
+    }
+    // RFC 9915, section 17.1: a client sends from a link-local address of the interface.
+    if !request.source.is_unicast_link_local() {
+        return Err(DropReason::SourceAddress);
+    }
+    let message = ClientMessage::parse(kind, request.payload)?;
+    message.validate(&profile.server_duid)?;
+    let decided = match profile.service {
+        Service::Served => decide::decide(profile, &message)?,
+        // Clause F4: with SLAAC alone the network has no DHCPv6 to speak of.
+        Service::Silent => return Err(DropReason::NoFamily),
+    };
+    let length = reply::write(profile, &message, decided.answer, out)
+        .map_err(|_| DropReason::ReplyTooLong)?;
+    Ok(Reply {
+        message: decided.answer.message(),
+        length,
+        to_mac: request.link.source,
+        to_ip: request.source,
+        note: decided.note,
+    })
+}
+
+/// Whether the network speaks DHCPv6 at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Service {
+    Served,
+    Silent,
+}
+
+/// What the template says about the two-message exchange (RFC 9915, section 21.14).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RapidCommit {
+    Honoured,
+    Ignored,
+}
+
+/// The times of an identity association and of what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Times {
+    /// T1.
+    renew: Lifetime,
+    /// T2.
+    rebind: Lifetime,
+    preferred: Lifetime,
+    valid: Lifetime,
+}
+
+/// RFC 9915, section 7.1.
+const ALL_DHCP_RELAY_AGENTS_AND_SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0x1, 0x2);

@@ -4,14 +4,102 @@
 //! leases or sockets. It first gives a full snapshot, then changes. Retry and backoff after a lost
 //! connection belong to the source; what it last said stays valid until it says otherwise.
 
+mod fixed;
 mod identity;
+mod ovsdb;
 
 pub use identity::{Evidence, Field, IdentityRule, Preset, identify};
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::config;
 use crate::lease::{NetworkName, NicName, VmId};
 use crate::wire::Mac;
+
+/// Starts the task of one source; it must be called inside a tokio runtime.
+///
+/// The task ends when it has nothing more to say (a static source after its snapshot), when the
+/// receiver of its events is gone, or when it is aborted.
+pub fn spawn(id: SourceId, config: &config::Source, surroundings: Surroundings) -> JoinHandle<()> {
+    match config {
+        config::Source::Static { ports } => {
+            tokio::spawn(fixed::run(id, fixed::snapshot(ports), surroundings.events))
+        }
+        config::Source::Ovsdb { socket, bridges, presets } => {
+            let settings = ovsdb::Settings {
+                socket: socket.clone(),
+                bridges: bridges.clone(),
+                presets: presets.clone(),
+                pace: ovsdb::Pace::default(),
+            };
+            tokio::spawn(ovsdb::run(id, settings, surroundings))
+        }
+    }
+}
+
+/// Which `[[source]]` of the file it is, counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceId(pub usize);
+
+/// What a source needs from the daemon.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// `[[identity]]`, in file order.
+    pub rules: Arc<[IdentityRule]>,
+    /// How it reaches a unix socket.
+    pub connector: Connector,
+    /// Where it says what it sees.
+    pub events: mpsc::Sender<(SourceId, SourceEvent)>,
+}
+
+/// Opens a connection to a unix socket: by itself, or through the process that may.
+#[derive(Clone)]
+pub struct Connector(Arc<Connect>);
+
+type Connect = dyn Fn(PathBuf) -> BoxFuture<'static, io::Result<UnixStream>> + Send + Sync;
+
+impl Connector {
+    /// Makes a connector of a function.
+    pub fn new<F>(connect: F) -> Self
+    where
+        F: Fn(PathBuf) -> BoxFuture<'static, io::Result<UnixStream>> + Send + Sync + 'static,
+    {
+        Self(Arc::new(connect))
+    }
+
+    /// Connects with this process's own rights.
+    #[must_use]
+    pub fn direct() -> Self {
+        Self::new(|path| {
+            Box::pin(async { tokio::net::UnixStream::connect(path).await?.into_std() })
+        })
+    }
+
+    /// Connects to the socket at `path`.
+    ///
+    /// # Errors
+    /// What the connection attempt failed with.
+    pub async fn connect(&self, path: PathBuf) -> io::Result<tokio::net::UnixStream> {
+        let stream = (self.0)(path).await?;
+        stream.set_nonblocking(true)?;
+        tokio::net::UnixStream::from_std(stream)
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connector")
+    }
+}
 
 /// What a source knows of one interface.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,6 +3,16 @@
 //! The lease table in memory is the working copy; a backend loads it once and then takes batches.
 //! A batch is durable when [`LeaseStore::write`] returns: only then may a port be told of it.
 
+mod embedded;
+mod memory;
+mod row;
+mod task;
+
+pub use embedded::EmbeddedStore;
+pub use memory::MemoryStore;
+pub use task::{StoreHandle, StoreThread, spawn};
+
+use crate::config;
 use crate::lease::{Lease, LeaseKey};
 
 /// One change to be made durable.
@@ -42,3 +52,52 @@ pub trait LeaseStore: Send {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct StoreError(pub String);
+
+/// A store could not be opened, and why; one line that says what would help.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it open.
+    #[error("{0}")]
+    InUse(String),
+    /// The process may not read or write it.
+    #[error("{0}")]
+    NoPermission(String),
+    /// It is damaged, or of another format, or the system failed.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+/// Opens the backend that the configuration names.
+///
+/// # Errors
+/// [`OpenError`] if it cannot be used; nothing was changed or deleted then.
+pub fn open(config: &config::Store) -> Result<Box<dyn LeaseStore>, OpenError> {
+    match config {
+        config::Store::Embedded { path } => Ok(Box::new(EmbeddedStore::open(path)?)),
+        config::Store::Memory => Ok(Box::new(MemoryStore::default())),
+    }
+}
+
+/// Returns the backend's name, as `[store] backend` has it.
+#[must_use]
+pub const fn backend(config: &config::Store) -> &'static str {
+    match config {
+        config::Store::Embedded { .. } => "embedded",
+        config::Store::Memory => "memory",
+    }
+}
+
+/// Reads a store that no daemon has open; `None` if the backend keeps nothing.
+#[must_use]
+pub fn read(config: &config::Store) -> Option<Result<Loaded, String>> {
+    match config {
+        config::Store::Embedded { path } if path.is_dir() => Some(
+            open(config)
+                .map_err(|error| error.to_string())
+                .and_then(|mut store| store.load().map_err(|error| error.to_string())),
+        ),
+        config::Store::Embedded { .. } | config::Store::Memory => None,
+    }
+}
+#[cfg(test)]
+mod tests;

@@ -22,18 +22,8 @@ impl Mac {
     #[must_use]
     pub const fn link_local(self) -> std::net::Ipv6Addr {
         let Self([a, b, c, d, e, f]) = self;
-        let mut octets = [0; 16];
-        octets[0] = 0xfe;
-        octets[1] = 0x80;
-        octets[8] = a ^ 2;
-        octets[9] = b;
-        octets[10] = c;
-        octets[11] = 0xff;
-        octets[12] = 0xfe;
-        octets[13] = d;
-        octets[14] = e;
-        octets[15] = f;
-        std::net::Ipv6Addr::from_octets(octets)
+        let octets = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f];
+        std::net::Ipv6Addr::from_bits(u128::from_be_bytes(octets))
     }
 }
 

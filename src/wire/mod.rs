@@ -7,7 +7,19 @@
 //!
 //! RFC 894, 826, 903, 791, 768, 8200, 4443, 4861.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
+
 pub mod bytes;
+mod checksum;
 mod decode;
 pub mod encode;
 mod mac;
@@ -126,3 +138,22 @@ pub struct Refused {
     /// What is wrong.
     pub reason: DropReason,
 }
+
+/// RFC 894: two addresses and the type.
+const ETHERNET_HEADER: usize = 14;
+/// RFC 791, without options.
+const IPV4_HEADER: usize = 20;
+/// RFC 8200, section 3.
+const IPV6_HEADER: usize = 40;
+/// RFC 768.
+const UDP_HEADER: usize = 8;
+/// RFC 2131, section 4.1.
+const DHCPV4_SERVER_PORT: u16 = 67;
+/// RFC 2131, section 4.1.
+const DHCPV4_CLIENT_PORT: u16 = 68;
+/// RFC 9915, section 7.2.
+const DHCPV6_SERVER_PORT: u16 = 547;
+/// RFC 9915, section 7.2.
+const DHCPV6_CLIENT_PORT: u16 = 546;
+/// The hop limit that shows that no router passed a packet on (RFC 4861, section 4).
+pub(crate) const ND_HOP_LIMIT: u8 = 255;

@@ -1,0 +1,46 @@
+# Two commands matter: `make demo` shows it, `make test` checks it. Both say what they install.
+
+SHELL := /bin/bash
+CARGO ?= cargo
+export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/sbin:/sbin
+
+SUITE := lab/suite.sh
+# Each file of tests/ is a suite of its own; netns comes last.
+SUITES := $(filter-out netns,$(sort $(basename $(notdir $(wildcard tests/*.rs)))))
+SCRIPTS := $(wildcard lab/*.sh lab/*.script tests/netns/*.sh .ci/run)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench lint build tools clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+demo: tools build ## three VM ports, four DHCP clients, a killed daemon: what the guests see
+	@lab/demo.sh
+
+test: tools ## everything, one suite after another, with the seconds that each took
+	@$(SUITE) build $(CARGO) build --release --quiet --all-targets
+	@$(SUITE) unit $(CARGO) test --release --quiet --lib
+	@set -e; for suite in $(SUITES); do \
+	  $(SUITE) $$suite $(CARGO) test --release --quiet --test $$suite; \
+	done
+	@$(SUITE) netns $(CARGO) test --release --quiet --test netns -- --test-threads=6
+	@echo "all suites passed"
+
+bench: ## how fast the core decides
+	@$(CARGO) bench
+
+lint: ## formatting, clippy and shellcheck; warnings are errors
+	@$(CARGO) fmt --check
+	@$(CARGO) clippy --release --quiet --all-targets -- -D warnings
+	@command -v shellcheck >/dev/null || { echo "shellcheck is not installed" >&2; exit 1; }
+	@shellcheck $(SCRIPTS)
+
+build: ## target/release/leasehold
+	@$(CARGO) build --release
+
+tools:
+	@lab/install.sh
+
+clean: ## forgets what was built
+	@$(CARGO) clean

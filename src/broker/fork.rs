@@ -1,0 +1,101 @@
+//! One process becomes two.
+
+#![expect(unsafe_code, reason = "fork, close_range and signal have no safe form; one call each")]
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::process;
+
+use caps::Capability;
+use nix::libc;
+use nix::sys::prctl;
+use nix::sys::signal::{self, SigHandler, Signal};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
+use socket2::SockRef;
+
+use super::{BrokerClient, server};
+use crate::sandbox;
+
+/// Splits the process: a child that keeps `CAP_NET_RAW` and `CAP_DAC_OVERRIDE` and only opens
+/// sockets, and the caller, which comes back without any capability.
+///
+/// `unix_sockets` are the only paths that the broker will ever connect to, 255 at most. Must be
+/// called before any thread or runtime exists, and by the thread that lives as long as the
+/// process: the broker is killed when that thread ends.
+///
+/// # Errors
+/// If there is more than one thread, or the process cannot be split or drop its capabilities.
+pub fn start(unix_sockets: Vec<PathBuf>) -> io::Result<BrokerClient> {
+    if std::fs::read_dir("/proc/self/task")?.count() != 1 {
+        return Err(io::Error::other("starting the broker: the process has threads already"));
+    }
+    let (ours, theirs) =
+        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+    SockRef::from(&ours).set_nonblocking(true)?;
+    let responder = getpid();
+    // SAFETY: the process has one thread, as counted above: no lock is held by another one, so the
+    // child may go on as any process.
+    match unsafe { fork() }? {
+        ForkResult::Child => {
+            drop(ours);
+            // A panic must not unwind into the responder's code.
+            let end = catch_unwind(AssertUnwindSafe(|| run(responder, &theirs, &unix_sockets)));
+            let failed = match end {
+                Ok(Ok(())) => 0,
+                Ok(Err(error)) => {
+                    eprintln!("leasehold: broker: {error}");
+                    1
+                }
+                Err(_) => 1,
+            };
+            process::exit(failed)
+        }
+        ForkResult::Parent { .. } => {
+            drop(theirs);
+            sandbox::drop_capabilities()?;
+            sandbox::forbid_new_privileges()?;
+            Ok(BrokerClient::new(ours, unix_sockets))
+        }
+    }
+}
+
+/// Is the broker, from the fork to its end.
+fn run(responder: Pid, channel: &OwnedFd, unix_sockets: &[PathBuf]) -> io::Result<()> {
+    prctl::set_name(c"leasehold-broker")?;
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    if getppid() != responder {
+        // It ended before the signal was asked for.
+        return Ok(());
+    }
+    // It ends with the responder, which may have work to do after these.
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
+        // SAFETY: ignoring a signal installs no code that could run.
+        unsafe { signal::signal(signal, SigHandler::SigIgn) }?;
+    }
+    close_all_but(channel.as_fd())?;
+    sandbox::keep_capabilities(&[Capability::CAP_NET_RAW, Capability::CAP_DAC_OVERRIDE])?;
+    sandbox::forbid_new_privileges()?;
+    server::serve(channel.as_fd(), unix_sockets)
+}
+
+/// Closes every descriptor but the standard three and `kept`.
+fn close_all_but(kept: BorrowedFd<'_>) -> io::Result<()> {
+    let kept = u32::try_from(kept.as_raw_fd()).map_err(io::Error::other)?;
+    for (first, last) in [(FIRST_OTHER, kept.saturating_sub(1)), (kept + 1, u32::MAX)] {
+        if first > last {
+            continue;
+        }
+        // SAFETY: closing takes descriptors from values that the responder's code owned before the
+        // fork; the broker never returns to that code, and its own are outside the range.
+        if unsafe { libc::close_range(first, last, 0) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// The first descriptor after standard input, output and error.
+const FIRST_OTHER: u32 = 3;

@@ -1,0 +1,75 @@
+//! Packet sockets ahead of need.
+
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::BrokerClient;
+use crate::net::PacketSocket;
+
+/// Keeps spare packet sockets, and takes those of ports that went. Share it in an `Arc`.
+///
+/// It holds no more sockets than there once were ports at one time, and one batch.
+#[derive(Debug)]
+pub struct SocketPool {
+    broker: BrokerClient,
+    /// Never held across an await.
+    spare: Mutex<Vec<PacketSocket>>,
+    /// Held while the broker is asked, so that ports that come together share a batch.
+    refill: tokio::sync::Mutex<()>,
+}
+
+impl SocketPool {
+    /// Makes an empty pool.
+    #[must_use]
+    pub fn new(broker: BrokerClient) -> Self {
+        Self { broker, spare: Mutex::new(Vec::new()), refill: tokio::sync::Mutex::new(()) }
+    }
+
+    /// Has at least `spare` sockets ready, asked for in batches; for a start with many ports.
+    ///
+    /// # Errors
+    /// As [`BrokerClient::sockets`].
+    pub async fn prepare(&self, spare: usize) -> io::Result<()> {
+        let _turn = self.refill.lock().await;
+        loop {
+            let missing = spare.saturating_sub(self.spare().len());
+            if missing == 0 {
+                return Ok(());
+            }
+            let sockets = self.broker.sockets(missing).await?;
+            self.spare().extend(sockets);
+        }
+    }
+
+    /// Takes an unbound or parked socket; asks the broker for a small batch if there is none.
+    ///
+    /// # Errors
+    /// As [`BrokerClient::sockets`].
+    pub async fn take(&self) -> io::Result<PacketSocket> {
+        loop {
+            if let Some(socket) = self.spare().pop() {
+                return Ok(socket);
+            }
+            self.prepare(BATCH).await?;
+        }
+    }
+
+    /// Parks a socket for the next port; one that cannot be parked is closed.
+    pub fn give_back(&self, socket: PacketSocket) {
+        if socket.park().is_ok() {
+            self.spare().push(socket);
+        }
+    }
+
+    /// Empties the pool, so that its sockets can be closed side by side at exit.
+    pub fn take_all(&self) -> Vec<PacketSocket> {
+        std::mem::take(&mut *self.spare())
+    }
+
+    fn spare(&self) -> MutexGuard<'_, Vec<PacketSocket>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many sockets are asked for when a port needs one and none is left.
+const BATCH: usize = 8;

@@ -1,0 +1,563 @@
+//! The bytes of a guest to a [`Request`], strictly; no state and no decision.
+//!
+//! There is one walker and one rule for all options (RFC 3396): the parts of a code are joined in
+//! the order in which they stand, over the options field, then `file`, then `sname` if option 52
+//! says so. Nothing is allocated: an option that is not split stays a slice of the datagram.
+//!
+//! ```text
+//!  0 op  1 htype  2 hlen  3 hops  4 xid  8 secs  10 flags  12 ciaddr  16 yiaddr  20 siaddr
+//! 24 giaddr  28 chaddr (16)  44 sname (64)  108 file (128)  236 magic cookie  240 options
+//! ```
+
+use std::net::Ipv4Addr;
+
+use super::options::code;
+use crate::outcome::{DropReason, Message};
+use crate::wire::bytes::{Reader, Writer};
+use crate::wire::{Datagram, Mac};
+
+/// What a client asks for, every field and option checked for itself.
+#[derive(Debug)]
+pub(super) struct Request<'a> {
+    /// Option 53.
+    pub(super) kind: Kind,
+    /// The transaction id, `xid`.
+    pub(super) transaction_id: u32,
+    /// `flags`, as sent.
+    pub(super) flags: u16,
+    /// `ciaddr`; `None` if it is 0.0.0.0.
+    pub(super) client_address: Option<Ipv4Addr>,
+    /// `chaddr`; it is the frame's source as well.
+    pub(super) client_mac: Mac,
+    /// Option 50.
+    pub(super) requested_address: Option<Ipv4Addr>,
+    /// Option 54.
+    pub(super) server_id: Option<Ipv4Addr>,
+    /// Option 57: the longest IP datagram that the client takes.
+    pub(super) max_message_size: Option<u16>,
+    /// Whether option 80 was sent.
+    pub(super) rapid_commit: bool,
+    /// Option 55.
+    pub(super) parameter_list: Value<'a, 255>,
+    /// Option 61: 2 to 255 bytes.
+    pub(super) client_id: Value<'a, 255>,
+}
+
+/// The message types that a server takes from a client (RFC 2132, section 9.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// DHCPDISCOVER.
+    Discover,
+    /// DHCPREQUEST.
+    Request,
+    /// DHCPDECLINE.
+    Decline,
+    /// DHCPRELEASE.
+    Release,
+    /// DHCPINFORM.
+    Inform,
+}
+
+/// Why a datagram is not a [`Request`], and how far it had been read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Refused {
+    /// The message type, if it was known by then.
+    pub(super) message: Message,
+    /// What is wrong.
+    pub(super) reason: DropReason,
+}
+
+/// The value of one option, its parts joined (RFC 3396); at most `N` bytes if it was split.
+#[derive(Debug)]
+pub(super) enum Value<'a, const N: usize> {
+    /// The option was not sent.
+    Absent,
+    /// The option stands in one piece.
+    Whole(&'a [u8]),
+    /// The option was split: its bytes, and how many of them count.
+    Joined([u8; N], usize),
+}
+
+impl<'a> Request<'a> {
+    /// Reads the UDP payload of `datagram`.
+    ///
+    /// # Errors
+    /// [`Refused`] with what is wrong: fixed part, relay fields, `chaddr`, options, message type.
+    pub(super) fn parse(datagram: &Datagram<'a, Ipv4Addr>) -> Result<Self, Refused> {
+        let unread = |reason| Refused { message: Message::Unknown, reason };
+        let (fixed, options) = datagram
+            .payload
+            .split_first_chunk::<FIXED>()
+            .ok_or(unread(DropReason::TooShort))
+            .map(|(fixed, options)| (Fixed::new(fixed), options))?;
+        fixed.check(datagram.link.source).map_err(unread)?;
+        let options = Options::collect(options, &fixed).map_err(unread)?;
+
+        let kind = match options.message_type.bytes() {
+            None => return Err(Refused { message: Message::Bootp, reason: DropReason::Bootp }),
+            Some([number]) => Kind::from_wire(*number)?,
+            Some(_) => return Err(unread(DropReason::BadOption)),
+        };
+        let bad = Refused { message: kind.message(), reason: DropReason::BadOption };
+        // RFC 2132, section 9.14: at least two bytes.
+        if options.client_id.bytes().is_some_and(|id| id.len() < 2) {
+            return Err(bad);
+        }
+        Ok(Self {
+            kind,
+            transaction_id: fixed.transaction_id,
+            flags: fixed.flags,
+            client_address: Some(fixed.ciaddr).filter(|address| !address.is_unspecified()),
+            client_mac: datagram.link.source,
+            requested_address: options.requested_address.array().ok_or(bad)?.map(Ipv4Addr::from),
+            server_id: options.server_id.array().ok_or(bad)?.map(Ipv4Addr::from),
+            max_message_size: options.max_message_size.array().ok_or(bad)?.map(u16::from_be_bytes),
+            // RFC 4039, section 4: it has no data.
+            rapid_commit: options.rapid_commit.array::<0>().ok_or(bad)?.is_some(),
+            parameter_list: options.parameter_list,
+            client_id: options.client_id,
+        })
+    }
+
+    /// Tells whether the client cannot take unicast yet (RFC 2131, section 2, figure 2).
+    pub(super) const fn wants_broadcast(&self) -> bool {
+        self.flags & BROADCAST != 0
+    }
+}
+
+impl Kind {
+    /// Returns the word that metrics use.
+    pub(super) const fn message(self) -> Message {
+        match self {
+            Self::Discover => Message::Discover,
+            Self::Request => Message::Request,
+            Self::Decline => Message::Decline,
+            Self::Release => Message::Release,
+            Self::Inform => Message::Inform,
+        }
+    }
+
+    fn from_wire(number: u8) -> Result<Self, Refused> {
+        let message = match number {
+            1 => return Ok(Self::Discover),
+            3 => return Ok(Self::Request),
+            4 => return Ok(Self::Decline),
+            7 => return Ok(Self::Release),
+            8 => return Ok(Self::Inform),
+            2 => Message::Offer,
+            5 => Message::Ack,
+            6 => Message::Nak,
+            _ => Message::Unknown,
+        };
+        Err(Refused { message, reason: DropReason::UnknownMessage })
+    }
+}
+
+impl<'a, const N: usize> Value<'a, N> {
+    /// Returns the joined bytes, or `None` if the option was not sent.
+    pub(super) fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Absent => None,
+            Self::Whole(bytes) => Some(bytes),
+            Self::Joined(bytes, length) => bytes.get(..*length),
+        }
+    }
+
+    /// Returns the value as exactly `M` bytes: `Some(None)` if the option was not sent, `None` if
+    /// it has another length.
+    fn array<const M: usize>(&self) -> Option<Option<[u8; M]>> {
+        match self.bytes() {
+            None => Some(None),
+            Some(bytes) => bytes.try_into().ok().map(Some),
+        }
+    }
+
+    /// Appends one part.
+    fn join(&mut self, part: &'a [u8]) -> Result<(), DropReason> {
+        let Some(before) = self.bytes() else {
+            *self = Self::Whole(part);
+            return Ok(());
+        };
+        let mut joined = [0; N];
+        let mut writer = Writer::new(&mut joined);
+        writer
+            .bytes(before)
+            .and_then(|()| writer.bytes(part))
+            .map_err(|_| DropReason::BadOption)?;
+        let length = writer.len();
+        *self = Self::Joined(joined, length);
+        Ok(())
+    }
+}
+
+/// The fixed part of a BOOTP message, up to and with the magic cookie.
+struct Fixed<'a> {
+    op: u8,
+    htype: u8,
+    hlen: u8,
+    hops: u8,
+    transaction_id: u32,
+    flags: u16,
+    ciaddr: Ipv4Addr,
+    giaddr: Ipv4Addr,
+    chaddr: Mac,
+    sname: &'a [u8],
+    file: &'a [u8],
+    cookie: [u8; 4],
+}
+
+impl<'a> Fixed<'a> {
+    fn new(bytes: &'a [u8; FIXED]) -> Self {
+        let mut reader = Reader::new(bytes);
+        // The array is as long as all the fields together: no default is ever used.
+        let mut fixed = Self {
+            op: reader.u8().unwrap_or_default(),
+            htype: reader.u8().unwrap_or_default(),
+            hlen: reader.u8().unwrap_or_default(),
+            hops: reader.u8().unwrap_or_default(),
+            transaction_id: reader.u32().unwrap_or_default(),
+            flags: 0,
+            ciaddr: Ipv4Addr::UNSPECIFIED,
+            giaddr: Ipv4Addr::UNSPECIFIED,
+            chaddr: Mac::default(),
+            sname: &[],
+            file: &[],
+            cookie: [0; 4],
+        };
+        let _secs = reader.u16();
+        fixed.flags = reader.u16().unwrap_or_default();
+        fixed.ciaddr = reader.array::<4>().unwrap_or_default().into();
+        let _yiaddr_and_siaddr = reader.take(8);
+        fixed.giaddr = reader.array::<4>().unwrap_or_default().into();
+        fixed.chaddr = Mac(reader.array().unwrap_or_default());
+        let _chaddr_padding = reader.take(10);
+        fixed.sname = reader.take(SNAME).unwrap_or_default();
+        fixed.file = reader.take(FILE).unwrap_or_default();
+        fixed.cookie = reader.array().unwrap_or_default();
+        fixed
+    }
+
+    fn check(&self, source: Mac) -> Result<(), DropReason> {
+        if (self.op, self.htype, self.hlen) != (BOOTREQUEST, ETHERNET, 6) || self.cookie != COOKIE {
+            return Err(DropReason::BadBootpHeader);
+        }
+        // Clause E3: no relay stands between a VM and its own port.
+        if self.hops != 0 || !self.giaddr.is_unspecified() {
+            return Err(DropReason::Relayed);
+        }
+        if self.chaddr != source {
+            return Err(DropReason::SourceMac);
+        }
+        Ok(())
+    }
+}
+
+/// The options that are read, each with its parts joined.
+///
+/// What is not listed here is walked over: option 82 above all, which a VM may not speak of.
+struct Options<'a> {
+    instances: usize,
+    overload: Value<'a, 1>,
+    message_type: Value<'a, 1>,
+    requested_address: Value<'a, 4>,
+    server_id: Value<'a, 4>,
+    max_message_size: Value<'a, 2>,
+    rapid_commit: Value<'a, 0>,
+    parameter_list: Value<'a, 255>,
+    client_id: Value<'a, 255>,
+}
+
+impl<'a> Options<'a> {
+    /// Walks the options field, then `file` and `sname` as far as option 52 gives them away.
+    fn collect(options: &'a [u8], fixed: &Fixed<'a>) -> Result<Self, DropReason> {
+        let mut collected = Self {
+            instances: 0,
+            overload: Value::Absent,
+            message_type: Value::Absent,
+            requested_address: Value::Absent,
+            server_id: Value::Absent,
+            max_message_size: Value::Absent,
+            rapid_commit: Value::Absent,
+            parameter_list: Value::Absent,
+            client_id: Value::Absent,
+        };
+        walk(options, |code, part| match code {
+            code::OVERLOAD => collected.overload.join(part).and_then(|()| collected.count()),
+            _ => collected.add(code, part),
+        })?;
+        // RFC 2132, section 9.3.
+        let (in_file, in_sname) = match collected.overload.array().ok_or(DropReason::BadOption)? {
+            None => (false, false),
+            Some([1]) => (true, false),
+            Some([2]) => (false, true),
+            Some([3]) => (true, true),
+            Some(_) => return Err(DropReason::BadOption),
+        };
+        for (overloaded, field) in [(in_file, fixed.file), (in_sname, fixed.sname)] {
+            if overloaded {
+                walk(field, |code, part| match code {
+                    // RFC 3396, section 5: never from inside an overloaded field.
+                    code::OVERLOAD => Err(DropReason::BadOption),
+                    _ => collected.add(code, part),
+                })?;
+            }
+        }
+        Ok(collected)
+    }
+
+    fn add(&mut self, code: u8, part: &'a [u8]) -> Result<(), DropReason> {
+        self.count()?;
+        match code {
+            code::REQUESTED_ADDRESS => self.requested_address.join(part),
+            code::MESSAGE_TYPE => self.message_type.join(part),
+            code::SERVER_ID => self.server_id.join(part),
+            code::PARAMETER_LIST => self.parameter_list.join(part),
+            code::MAX_MESSAGE_SIZE => self.max_message_size.join(part),
+            code::CLIENT_ID => self.client_id.join(part),
+            code::RAPID_COMMIT => self.rapid_commit.join(part),
+            _ => Ok(()),
+        }
+    }
+
+    fn count(&mut self) -> Result<(), DropReason> {
+        self.instances = self.instances.saturating_add(1);
+        if self.instances > MAX_INSTANCES { Err(DropReason::TooManyOptions) } else { Ok(()) }
+    }
+}
+
+/// Calls `each` with code and data of every option in `field`, up to End or the field's end.
+///
+/// # Errors
+/// [`DropReason::BadOption`] if an option runs past the field; what `each` returns otherwise.
+fn walk<'a>(
+    field: &'a [u8],
+    mut each: impl FnMut(u8, &'a [u8]) -> Result<(), DropReason>,
+) -> Result<(), DropReason> {
+    let mut reader = Reader::new(field);
+    while let Some(code) = reader.u8() {
+        match code {
+            // RFC 2132, sections 3.1 and 3.2: these two alone have no length.
+            code::PAD => {}
+            code::END => break,
+            _ => {
+                let length = reader.u8().ok_or(DropReason::BadOption)?;
+                let part = reader.take(usize::from(length)).ok_or(DropReason::BadOption)?;
+                each(code, part)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The length of the fixed part, magic cookie included.
+pub(super) const FIXED: usize = 240;
+/// The length of `sname`.
+pub(super) const SNAME: usize = 64;
+/// The length of `file`.
+pub(super) const FILE: usize = 128;
+/// RFC 2131, section 3.
+pub(super) const COOKIE: [u8; 4] = [99, 130, 83, 99];
+/// RFC 1700: `htype` of Ethernet.
+pub(super) const ETHERNET: u8 = 1;
+const BOOTREQUEST: u8 = 1;
+const BROADCAST: u16 = 0x8000;
+/// More options than any client sends; clients send about ten.
+const MAX_INSTANCES: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Link;
+
+    const MAC: Mac = Mac([0x52, 0x54, 0, 0, 0, 1]);
+
+    fn header() -> Vec<u8> {
+        let mut bytes = vec![0; FIXED];
+        bytes[..3].copy_from_slice(&[1, 1, 6]);
+        bytes[4..8].copy_from_slice(&[0xde, 0xad, 0xbe, 0xef]);
+        bytes[28..34].copy_from_slice(&MAC.0);
+        bytes[236..].copy_from_slice(&COOKIE);
+        bytes
+    }
+
+    fn with_options(options: &[u8]) -> Vec<u8> {
+        let mut bytes = header();
+        bytes.extend_from_slice(options);
+        bytes
+    }
+
+    fn parse(payload: &[u8]) -> Result<Request<'_>, Refused> {
+        Request::parse(&Datagram {
+            link: Link { source: MAC, destination: Mac::BROADCAST },
+            source: Ipv4Addr::UNSPECIFIED,
+            destination: Ipv4Addr::BROADCAST,
+            payload,
+        })
+    }
+
+    fn refused(payload: &[u8]) -> (Message, DropReason) {
+        let refused = parse(payload).unwrap_err();
+        (refused.message, refused.reason)
+    }
+
+    const UNKNOWN: Message = Message::Unknown;
+
+    #[test]
+    fn fixed_part_of_another_shape_is_refused() {
+        assert_eq!(refused(&[]), (UNKNOWN, DropReason::TooShort));
+        assert_eq!(refused(&header()[..239]), (UNKNOWN, DropReason::TooShort));
+        for (place, value) in [(0, 2), (0, 0), (1, 6), (2, 16), (2, 255), (236, 0), (239, 98)] {
+            let mut bytes = with_options(&[53, 1, 1, 255]);
+            bytes[place] = value;
+            assert_eq!(refused(&bytes), (UNKNOWN, DropReason::BadBootpHeader), "{place} {value}");
+        }
+    }
+
+    #[test]
+    fn relay_fields_and_foreign_chaddr_are_refused() {
+        for (place, reason) in
+            [(3, DropReason::Relayed), (27, DropReason::Relayed), (33, DropReason::SourceMac)]
+        {
+            let mut bytes = with_options(&[53, 1, 1, 255]);
+            bytes[place] = 9;
+            assert_eq!(refused(&bytes), (UNKNOWN, reason), "{place}");
+        }
+    }
+
+    #[test]
+    fn no_message_type_is_bootp() {
+        for options in [&[][..], &[255], &[0, 0, 0], &[12, 1, b'x', 255], &[255, 53, 1, 1]] {
+            assert_eq!(refused(&with_options(options)), (Message::Bootp, DropReason::Bootp));
+        }
+    }
+
+    #[test]
+    fn message_types_of_servers_and_unknown_ones_are_refused() {
+        for (number, message) in
+            [(2, Message::Offer), (5, Message::Ack), (6, Message::Nak), (0, UNKNOWN), (10, UNKNOWN)]
+        {
+            let bytes = with_options(&[53, 1, number, 255]);
+            assert_eq!(refused(&bytes), (message, DropReason::UnknownMessage));
+        }
+    }
+
+    #[test]
+    fn options_of_impossible_length_are_refused() {
+        let discover = Message::Discover;
+        for (options, message) in [
+            // Cut short: a code, a length, the data.
+            (&[53, 1, 1, 12][..], UNKNOWN),
+            (&[53, 1, 1, 12, 5, b'a'], UNKNOWN),
+            (&[53], UNKNOWN),
+            // 53 is one byte, joined.
+            (&[53, 0, 255], UNKNOWN),
+            (&[53, 2, 1, 1, 255], UNKNOWN),
+            (&[53, 1, 1, 53, 1, 1, 255], UNKNOWN),
+            // Fixed lengths.
+            (&[53, 1, 1, 50, 3, 1, 2, 3, 255], discover),
+            (&[53, 1, 1, 50, 5, 1, 2, 3, 4, 5, 255], discover),
+            (&[53, 1, 1, 50, 4, 1, 2, 3, 4, 50, 4, 1, 2, 3, 4, 255], UNKNOWN),
+            (&[53, 1, 1, 54, 0, 255], discover),
+            (&[53, 1, 1, 57, 1, 2, 255], discover),
+            (&[53, 1, 1, 80, 1, 0, 255], discover),
+            // A client identifier has two bytes at least.
+            (&[53, 1, 1, 61, 0, 255], discover),
+            (&[53, 1, 1, 61, 1, 1, 255], discover),
+        ] {
+            let got = refused(&with_options(options));
+            assert_eq!(got, (message, DropReason::BadOption), "{options:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_identifier_of_more_than_255_bytes_is_refused() {
+        let mut options = vec![53, 1, 1, 61, 255];
+        options.extend([7; 255]);
+        assert_eq!(parse(&with_options(&options)).unwrap().client_id.bytes(), Some(&[7; 255][..]));
+        options.extend([61, 1, 7]);
+        assert_eq!(refused(&with_options(&options)), (UNKNOWN, DropReason::BadOption));
+    }
+
+    #[test]
+    fn pad_has_no_length_and_end_stops() {
+        // Read as if Pad had a length, the type would be hidden.
+        let bytes = with_options(&[0, 4, 1, 9, 53, 1, 1, 255, 53, 1, 1]);
+        assert_eq!(parse(&bytes).unwrap().kind, Kind::Discover);
+        let bytes = with_options(&[0, 0, 53, 1, 3, 0, 50, 4, 10, 0, 0, 1, 255, 53, 1, 1, 12]);
+        let request = parse(&bytes).unwrap();
+        assert_eq!(request.kind, Kind::Request);
+        assert_eq!(request.requested_address, Some(Ipv4Addr::new(10, 0, 0, 1)));
+    }
+
+    #[test]
+    fn sixty_four_options_are_read_and_one_more_is_refused() {
+        let mut options = vec![53, 1, 1];
+        options.extend([200, 0].repeat(63));
+        assert_eq!(parse(&with_options(&options)).unwrap().kind, Kind::Discover);
+        options.extend([200, 0]);
+        assert_eq!(refused(&with_options(&options)), (UNKNOWN, DropReason::TooManyOptions));
+    }
+
+    #[test]
+    fn split_options_are_joined_over_all_fields() {
+        let mut bytes = with_options(&[52, 1, 3, 61, 2, 1, 2, 55, 1, 1, 50, 1, 10, 255]);
+        // `file` comes before `sname` although it stands behind it (RFC 3396, section 5).
+        bytes[108..123].copy_from_slice(&[61, 1, 3, 53, 1, 1, 55, 2, 3, 6, 50, 1, 20, 255, 61]);
+        bytes[44..54].copy_from_slice(&[61, 2, 4, 5, 50, 2, 0, 7, 255, 61]);
+        let request = parse(&bytes).unwrap();
+        assert_eq!(request.kind, Kind::Discover);
+        assert_eq!(request.client_id.bytes(), Some(&[1, 2, 3, 4, 5][..]));
+        assert_eq!(request.parameter_list.bytes(), Some(&[1, 3, 6][..]));
+        assert_eq!(request.requested_address, Some(Ipv4Addr::new(10, 20, 0, 7)));
+    }
+
+    #[test]
+    fn fields_that_are_not_overloaded_are_not_read() {
+        let mut bytes = with_options(&[52, 1, 2, 53, 1, 1, 255]);
+        bytes[108..111].copy_from_slice(&[12, 255, 0]);
+        assert_eq!(parse(&bytes).unwrap().kind, Kind::Discover);
+    }
+
+    #[test]
+    fn overload_is_valid_once_in_the_options_field() {
+        for options in [
+            &[52, 1, 0, 53, 1, 1, 255][..],
+            &[52, 1, 4, 53, 1, 1, 255],
+            &[52, 0, 53, 1, 1, 255],
+            &[52, 2, 1, 1, 53, 1, 1, 255],
+            &[52, 1, 1, 52, 1, 1, 53, 1, 1, 255],
+        ] {
+            let got = refused(&with_options(options));
+            assert_eq!(got, (UNKNOWN, DropReason::BadOption), "{options:?}");
+        }
+        let mut bytes = with_options(&[52, 1, 1, 53, 1, 1, 255]);
+        bytes[108..111].copy_from_slice(&[52, 1, 2]);
+        assert_eq!(refused(&bytes), (UNKNOWN, DropReason::BadOption));
+        // An option that runs past `file` does not go on in `sname`.
+        let mut bytes = with_options(&[52, 1, 3, 53, 1, 1, 255]);
+        bytes[234..236].copy_from_slice(&[61, 2]);
+        assert_eq!(refused(&bytes), (UNKNOWN, DropReason::BadOption));
+    }
+
+    #[test]
+    fn all_fields_are_read() {
+        let mut bytes = with_options(&[
+            53, 1, 8, 54, 4, 10, 0, 0, 1, 57, 2, 5, 220, 80, 0, 55, 2, 1, 121, 61, 3, 1, 2, 3, 82,
+            2, 1, 0, 255,
+        ]);
+        bytes[10..12].copy_from_slice(&[0x80, 0]);
+        bytes[12..16].copy_from_slice(&[10, 0, 0, 9]);
+        let request = parse(&bytes).unwrap();
+        assert_eq!(request.kind, Kind::Inform);
+        assert_eq!(request.transaction_id, 0xdead_beef);
+        assert!(request.wants_broadcast());
+        assert_eq!(request.client_address, Some(Ipv4Addr::new(10, 0, 0, 9)));
+        assert_eq!(request.client_mac, MAC);
+        assert_eq!(request.requested_address, None);
+        assert_eq!(request.server_id, Some(Ipv4Addr::new(10, 0, 0, 1)));
+        assert_eq!(request.max_message_size, Some(1500));
+        assert!(request.rapid_commit);
+        assert_eq!(request.parameter_list.bytes(), Some(&[1, 121][..]));
+        assert_eq!(request.client_id.bytes(), Some(&[1, 2, 3][..]));
+    }
+}

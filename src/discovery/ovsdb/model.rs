@@ -1,0 +1,305 @@
+//! The watched rows joined to ports, and what an update changes in them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::mem;
+use std::sync::Arc;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::rows::{self, BadRow, BridgeRow, InterfaceRow, PortRow, Row, RowUpdate, Table};
+use crate::discovery::{Evidence, IdentityRule, Port, PortStatus, Preset, SourceEvent, identify};
+use crate::wire::Mac;
+
+/// What the file says about which rows are ports, and whose.
+#[derive(Debug, Clone)]
+pub(super) struct Selection {
+    /// The bridges whose ports are taken; empty: all.
+    pub(super) bridges: Vec<String>,
+    /// `[[identity]]`, in file order.
+    pub(super) rules: Arc<[IdentityRule]>,
+    /// The presets, in the order in which they are tried.
+    pub(super) presets: Vec<Preset>,
+}
+
+/// The rows, and the ports that were made of them last.
+#[derive(Debug)]
+pub(super) struct Model<'a> {
+    selection: &'a Selection,
+    bridges: HashMap<Uuid, BridgeRow>,
+    ports: HashMap<Uuid, PortRow>,
+    interfaces: HashMap<Uuid, InterfaceRow>,
+    /// Which bridge has a port, and which port an interface: the references, turned round.
+    bridge_of: HashMap<Uuid, Uuid>,
+    port_of: HashMap<Uuid, Uuid>,
+    /// Interfaces whose own row or one above it was touched since the last look.
+    touched: BTreeSet<Uuid>,
+    /// The name that each interface's row was told under.
+    told_names: HashMap<Uuid, String>,
+    /// What was told last, by the interface's name.
+    told: BTreeMap<String, Port>,
+}
+
+impl<'a> Model<'a> {
+    /// Makes a model without rows.
+    pub(super) fn new(selection: &'a Selection) -> Self {
+        Self {
+            selection,
+            bridges: HashMap::new(),
+            ports: HashMap::new(),
+            interfaces: HashMap::new(),
+            bridge_of: HashMap::new(),
+            port_of: HashMap::new(),
+            touched: BTreeSet::new(),
+            told_names: HashMap::new(),
+            told: BTreeMap::new(),
+        }
+    }
+
+    /// Takes all rows in, and returns the snapshot: every port, in the order of names.
+    pub(super) fn snapshot(&mut self, updates: &Value) -> Result<SourceEvent, BadRow> {
+        self.update(updates)?;
+        Ok(SourceEvent::Snapshot(self.told.values().cloned().collect()))
+    }
+
+    /// Takes the updates of one transaction in, and returns what they change about ports.
+    pub(super) fn update(&mut self, updates: &Value) -> Result<Vec<SourceEvent>, BadRow> {
+        let updates = updates.as_object().ok_or(BadRow("table updates are not an object"))?;
+        for table in Table::ALL {
+            let Some(rows) = updates.get(table.name()) else { continue };
+            for (uuid, update) in rows.as_object().ok_or(BadRow("a table is not an object"))? {
+                let (uuid, update) = (rows::uuid(uuid)?, RowUpdate::read(update)?);
+                match table {
+                    Table::Bridge => self.update_bridge(uuid, &update)?,
+                    Table::Port => self.update_port(uuid, &update)?,
+                    Table::Interface => {
+                        replace(&mut self.interfaces, uuid, &update)?;
+                        self.touched.insert(uuid);
+                    }
+                }
+            }
+        }
+        Ok(self.differences())
+    }
+
+    fn update_bridge(&mut self, uuid: Uuid, update: &RowUpdate<'_>) -> Result<(), BadRow> {
+        let (before, after) = replace(&mut self.bridges, uuid, update)?;
+        relink(&mut self.bridge_of, uuid, &before.ports, &after.ports);
+        // Only ports that came or went: a switch of 4,096 ports gets them one by one.
+        let moved: Vec<Uuid> = if before.name == after.name {
+            before.ports.symmetric_difference(&after.ports).copied().collect()
+        } else {
+            before.ports.union(&after.ports).copied().collect()
+        };
+        for row in moved.iter().filter_map(|port| self.ports.get(port)) {
+            self.touched.extend(&row.interfaces);
+        }
+        Ok(())
+    }
+
+    fn update_port(&mut self, uuid: Uuid, update: &RowUpdate<'_>) -> Result<(), BadRow> {
+        let (before, after) = replace(&mut self.ports, uuid, update)?;
+        relink(&mut self.port_of, uuid, &before.interfaces, &after.interfaces);
+        self.touched.extend(before.interfaces.union(&after.interfaces));
+        Ok(())
+    }
+
+    /// Makes the touched ports anew, and returns how they differ from what was told.
+    fn differences(&mut self) -> Vec<SourceEvent> {
+        let touched = mem::take(&mut self.touched);
+        // By name: a row that goes while another comes under its name is one port that changed.
+        let gone: BTreeSet<String> =
+            touched.iter().filter_map(|uuid| self.told_names.remove(uuid)).collect();
+        let mut made = BTreeMap::new();
+        for uuid in touched {
+            if let Some(port) = self.port(uuid) {
+                self.told_names.insert(uuid, port.interface.clone());
+                made.insert(port.interface.clone(), port);
+            }
+        }
+        let mut events = Vec::new();
+        for name in gone {
+            if !made.contains_key(&name) && self.told.remove(&name).is_some() {
+                events.push(SourceEvent::Removed(name));
+            }
+        }
+        for (name, port) in made {
+            if self.told.get(&name) != Some(&port) {
+                self.told.insert(name, port.clone());
+                events.push(SourceEvent::Changed(port));
+            }
+        }
+        events
+    }
+
+    /// Makes the port of an interface's row; `None` if the row is none.
+    fn port(&self, interface: Uuid) -> Option<Port> {
+        let row = self.interfaces.get(&interface)?;
+        let port_uuid = self.port_of.get(&interface)?;
+        let port = self.ports.get(port_uuid)?;
+        let bridge = &self.bridges.get(self.bridge_of.get(port_uuid)?)?.name;
+        let Selection { bridges, rules, presets } = self.selection;
+        if !bridges.is_empty() && !bridges.contains(bridge) {
+            return None;
+        }
+
+        let evidence = evidence(row, port, bridge);
+        let identity = identify(&evidence, rules, presets);
+        if identity.is_err() && is_infrastructure(row, bridge) {
+            return None;
+        }
+        let Vlans { tag, trunks, is_trunk } = Vlans::of(port);
+        let mut external_ids = evidence.port_external_ids;
+        external_ids.extend(evidence.interface_external_ids);
+        Some(Port {
+            interface: printable(&row.name),
+            identity,
+            mac: attached_mac(&external_ids),
+            network: None,
+            bridge: Some(bridge.clone()),
+            tag,
+            trunks,
+            is_trunk,
+            status: status(row, &external_ids),
+            external_ids,
+        })
+    }
+}
+
+/// Puts the updated row in the place of the one before, and returns both; an absent one is empty.
+fn replace<R: Row>(
+    rows: &mut HashMap<Uuid, R>,
+    uuid: Uuid,
+    update: &RowUpdate<'_>,
+) -> Result<(R, R), BadRow> {
+    let after = rows::updated(rows.get(&uuid), update)?;
+    let before = match &after {
+        Some(row) => rows.insert(uuid, row.clone()),
+        None => rows.remove(&uuid),
+    };
+    Ok((before.unwrap_or_default(), after.unwrap_or_default()))
+}
+
+/// Turns the references of `parent` round.
+fn relink(
+    parents: &mut HashMap<Uuid, Uuid>,
+    parent: Uuid,
+    before: &BTreeSet<Uuid>,
+    after: &BTreeSet<Uuid>,
+) {
+    for child in before.difference(after) {
+        // Its new parent may have been seen first.
+        if parents.get(child) == Some(&parent) {
+            parents.remove(child);
+        }
+    }
+    parents.extend(after.difference(before).map(|child| (*child, parent)));
+}
+
+fn evidence(row: &InterfaceRow, port: &PortRow, bridge: &str) -> Evidence {
+    let mut other_config = row.other_config.clone();
+    other_config.extend(port.other_config.clone());
+    Evidence {
+        interface: row.name.clone(),
+        bridge: Some(bridge.to_owned()),
+        interface_external_ids: row.external_ids.clone(),
+        port_external_ids: port.external_ids.clone(),
+        other_config,
+    }
+}
+
+/// Tells whether a row is part of the network itself: its VMs are elsewhere, if anywhere.
+fn is_infrastructure(row: &InterfaceRow, bridge: &str) -> bool {
+    let own_port = row.kind == "internal" && row.name == bridge;
+    own_port || row.kind == "patch" || TUNNELS.contains(&row.kind.as_str())
+}
+
+/// Which of its VLAN columns a port obeys.
+struct Vlans {
+    tag: Option<u16>,
+    trunks: Vec<u16>,
+    is_trunk: bool,
+}
+
+impl Vlans {
+    /// Reads `vlan_mode`, `tag` and `trunks` as ovs-vswitchd.conf.db(5) explains them.
+    ///
+    /// There is one difference: without any of them Open vSwitch carries every VLAN, but what a
+    /// VM sends there is meant to be untagged.
+    fn of(port: &PortRow) -> Self {
+        let trunks = || port.trunks.iter().copied().collect();
+        match (port.vlan_mode.as_deref(), port.tag) {
+            (Some("trunk"), _) => Self { tag: None, trunks: trunks(), is_trunk: true },
+            (Some("native-tagged" | "native-untagged"), tag) => {
+                Self { tag, trunks: trunks(), is_trunk: true }
+            }
+            (None, None) if !port.trunks.is_empty() => {
+                Self { tag: None, trunks: trunks(), is_trunk: true }
+            }
+            (_, tag) => Self { tag, trunks: Vec::new(), is_trunk: false },
+        }
+    }
+}
+
+/// Returns the guest's MAC; a text that is no station's address counts as absent.
+fn attached_mac(external_ids: &BTreeMap<String, String>) -> Option<Mac> {
+    // OVN-Kubernetes writes it with an underscore.
+    let macs = ["attached-mac", "attached_mac"].iter().filter_map(|key| external_ids.get(*key));
+    macs.filter_map(|text| text.parse().ok()).find(|mac: &Mac| mac.is_unicast())
+}
+
+/// Returns a name that no listing or log line has to think of: rows may hold any text.
+///
+/// What a network device can be called passes as it is.
+fn printable(name: &str) -> String {
+    name.chars().take(64).flat_map(char::escape_debug).collect()
+}
+
+/// Tells whether Linux would give a device this name.
+fn is_device_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_graphic() && !b"/\\\"'".contains(&byte);
+    !name.is_empty() && name.len() < IFNAMSIZ && name.bytes().all(allowed)
+}
+
+fn status(row: &InterfaceRow, external_ids: &BTreeMap<String, String>) -> PortStatus {
+    match row.kind.as_str() {
+        "" | "system" | "internal" | "tap" if !is_device_name(&row.name) => {
+            PortStatus::NoDevice("no network device can have such a name".into())
+        }
+        "" | "system" | "internal" | "tap" => {
+            if external_ids.get("iface-status").is_some_and(|status| status == "inactive") {
+                PortStatus::Inactive
+            } else {
+                PortStatus::Active
+            }
+        }
+        "afxdp" | "afxdp-nonpmd" => {
+            PortStatus::NoDevice("AF_XDP takes its frames before a packet socket sees them".into())
+        }
+        kind => {
+            let kind: String = kind.chars().take(32).collect();
+            PortStatus::NoDevice(format!("interface type {kind:?} has no network device"))
+        }
+    }
+}
+
+/// The longest name of a network device, with its final zero (linux/if.h).
+const IFNAMSIZ: usize = 16;
+
+/// Interface types of ovs-vswitchd.conf.db(5) that lead to another node.
+const TUNNELS: [&str; 11] = [
+    "bareudp",
+    "erspan",
+    "geneve",
+    "gre",
+    "gtpu",
+    "ip6erspan",
+    "ip6gre",
+    "lisp",
+    "srv6",
+    "stt",
+    "vxlan",
+];
+
+#[cfg(test)]
+mod tests;

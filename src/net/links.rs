@@ -1,0 +1,298 @@
+//! The links of this node, as the kernel's rtnetlink tells them. No privilege is needed.
+//!
+//! A message about a change is only a hint: what the link is now is asked anew, and told if it
+//! differs from what was told before. So stale, doubled and foreign messages (a bridge tells of its
+//! ports in the same way) do no harm, and after an overrun one new dump makes everything right.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::{Stream, StreamExt};
+use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
+use rtnetlink::packet_route::link::{LinkAttribute, LinkExtentMask, LinkFlags, LinkMessage};
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
+use rtnetlink::{Handle, LinkGetRequest, MulticastGroup, new_multicast_connection};
+
+use crate::wire::Mac;
+
+/// One network device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Its name now; a rename keeps the index.
+    pub name: String,
+    /// Its index, unique in the network namespace while it exists.
+    pub ifindex: u32,
+    /// Its Ethernet address, if it has one.
+    pub mac: Option<Mac>,
+    /// Its MTU in bytes.
+    pub mtu: u32,
+    /// Whether it is set up and operational (`IFF_RUNNING`, RFC 2863): frames sent earlier are lost.
+    pub up: bool,
+}
+
+/// What happened to the node's links.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkEvent {
+    /// All links, at the start and whenever changes may have been missed.
+    Snapshot(Vec<Link>),
+    /// A link is new, or differs from what was told before.
+    Changed(Link),
+    /// A link is gone.
+    Removed {
+        /// The index that it had.
+        ifindex: u32,
+        /// The name that it had.
+        name: String,
+    },
+}
+
+/// Tells a snapshot of all links, then every change.
+pub struct LinkWatcher {
+    queries: LinkQueries,
+    state: State,
+    /// What was told, by index.
+    told: BTreeMap<u32, Link>,
+}
+
+impl LinkWatcher {
+    /// Starts to listen. Must be called inside the runtime.
+    ///
+    /// # Errors
+    /// If no netlink socket can be had.
+    pub fn new() -> io::Result<Self> {
+        let (handle, messages) = connect()?;
+        Ok(Self {
+            queries: LinkQueries { handle: Arc::new(Mutex::new(handle)) },
+            state: State::Stale(messages),
+            told: BTreeMap::new(),
+        })
+    }
+
+    /// Waits for the next event. Can be cancelled and called again: nothing is lost.
+    ///
+    /// # Errors
+    /// If the netlink connection is lost; the next call opens a new one and tells a snapshot.
+    pub async fn next(&mut self) -> io::Result<LinkEvent> {
+        loop {
+            match &mut self.state {
+                State::Lost => {
+                    let (handle, messages) = connect()?;
+                    *self.queries.handle() = handle;
+                    self.state = State::Stale(messages);
+                }
+                State::Stale(_) => {
+                    let links = self.queries.all().await.map_err(|error| self.lost(&error))?;
+                    self.told = links.iter().map(|link| (link.ifindex, link.clone())).collect();
+                    self.state.settle();
+                    return Ok(LinkEvent::Snapshot(links));
+                }
+                State::Asking(_, ifindex) => {
+                    let ifindex = *ifindex;
+                    let link = self.queries.by_index(ifindex).await;
+                    let link = link.map_err(|error| self.lost(&error))?;
+                    self.state.settle();
+                    if let Some(event) = note(&mut self.told, ifindex, link) {
+                        return Ok(event);
+                    }
+                }
+                State::Listening(messages) => match messages.next().await {
+                    Some(message) => self.state.hear(&message),
+                    None => return Err(self.lost(&io::ErrorKind::ConnectionAborted.into())),
+                },
+            }
+        }
+    }
+
+    /// Returns a handle for single questions, which may be asked while [`Self::next`] waits.
+    #[must_use]
+    pub fn queries(&self) -> LinkQueries {
+        self.queries.clone()
+    }
+
+    fn lost(&mut self, error: &io::Error) -> io::Error {
+        self.state = State::Lost;
+        io::Error::new(error.kind(), format!("watching the node's links: {error}"))
+    }
+}
+
+impl std::fmt::Debug for LinkWatcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LinkWatcher").field("told", &self.told).finish_non_exhaustive()
+    }
+}
+
+/// Asks the kernel for one link. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct LinkQueries {
+    handle: Arc<Mutex<Handle>>,
+}
+
+impl LinkQueries {
+    /// Returns the link with this index, `None` if there is none.
+    ///
+    /// # Errors
+    /// If the kernel could not be asked.
+    pub async fn by_index(&self, ifindex: u32) -> io::Result<Option<Link>> {
+        self.one(self.request().match_index(ifindex)).await
+    }
+
+    /// Returns the link with this name, `None` if there is none.
+    ///
+    /// # Errors
+    /// If the kernel could not be asked.
+    pub async fn by_name(&self, name: &str) -> io::Result<Option<Link>> {
+        if name.is_empty() || name.len() > NAME_MAX {
+            return Ok(None);
+        }
+        self.one(self.request().match_name(name)).await
+    }
+
+    async fn all(&self) -> io::Result<Vec<Link>> {
+        let mut answers = pin!(self.request().execute());
+        let mut links = Vec::new();
+        while let Some(answer) = answers.next().await {
+            links.extend(link(&answer.map_err(|error| told_error(&error))?));
+        }
+        Ok(links)
+    }
+
+    async fn one(&self, request: LinkGetRequest) -> io::Result<Option<Link>> {
+        let mut answers = pin!(request.execute());
+        match answers.next().await {
+            Some(Ok(message)) => Ok(link(&message)),
+            Some(Err(error)) => match told_error(&error) {
+                error if error.raw_os_error() == Some(nix::libc::ENODEV) => Ok(None),
+                error => Err(error),
+            },
+            None => Err(io::ErrorKind::ConnectionAborted.into()),
+        }
+    }
+
+    fn request(&self) -> LinkGetRequest {
+        let everything_but_counters = vec![LinkExtentMask::SkipStats];
+        let links = self.handle().link();
+        links.get().set_filter_mask(AddressFamily::Unspec, everything_but_counters)
+    }
+
+    fn handle(&self) -> MutexGuard<'_, Handle> {
+        self.handle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How far the watcher is.
+enum State {
+    /// There is no connection.
+    Lost,
+    /// All links are to be asked.
+    Stale(Messages),
+    /// One link is to be asked.
+    Asking(Messages, u32),
+    /// Everything is told.
+    Listening(Messages),
+}
+
+type Messages = Box<dyn Stream<Item = NetlinkMessage<RouteNetlinkMessage>> + Send + Sync + Unpin>;
+
+impl State {
+    /// Goes on to listen, after a question was answered.
+    fn settle(&mut self) {
+        *self = match std::mem::replace(self, Self::Lost) {
+            Self::Lost => Self::Lost,
+            Self::Stale(messages) | Self::Asking(messages, _) | Self::Listening(messages) => {
+                Self::Listening(messages)
+            }
+        };
+    }
+
+    /// Decides what a message that came in while listening makes to be asked.
+    fn hear(&mut self, message: &NetlinkMessage<RouteNetlinkMessage>) {
+        *self = match std::mem::replace(self, Self::Lost) {
+            Self::Listening(messages) => match &message.payload {
+                NetlinkPayload::Overrun(_) => Self::Stale(messages),
+                NetlinkPayload::InnerMessage(
+                    RouteNetlinkMessage::NewLink(link) | RouteNetlinkMessage::DelLink(link),
+                ) => Self::Asking(messages, link.header.index),
+                _ => Self::Listening(messages),
+            },
+            other @ (Self::Lost | Self::Stale(_) | Self::Asking(..)) => other,
+        };
+    }
+}
+
+/// Keeps what a link is now; returns the event if that is news.
+fn note(told: &mut BTreeMap<u32, Link>, ifindex: u32, link: Option<Link>) -> Option<LinkEvent> {
+    match link {
+        None => told.remove(&ifindex).map(|link| LinkEvent::Removed { ifindex, name: link.name }),
+        Some(link) if told.get(&ifindex) == Some(&link) => None,
+        Some(link) => {
+            told.insert(ifindex, link.clone());
+            Some(LinkEvent::Changed(link))
+        }
+    }
+}
+
+fn connect() -> io::Result<(Handle, Messages)> {
+    let (connection, handle, messages) = new_multicast_connection(&[MulticastGroup::Link])?;
+    // Ends by itself when the handle is gone.
+    tokio::spawn(connection);
+    Ok((handle, Box::new(messages.map(|(message, _)| message))))
+}
+
+fn link(message: &LinkMessage) -> Option<Link> {
+    let flags = message.header.flags;
+    let mut name = None;
+    let mut link = Link {
+        name: String::new(),
+        ifindex: message.header.index,
+        mac: None,
+        mtu: 0,
+        // Not LOWER_UP: it is set while the queue behind the carrier still drops everything.
+        up: flags.contains(LinkFlags::Up | LinkFlags::Running),
+    };
+    for attribute in &message.attributes {
+        match attribute {
+            LinkAttribute::IfName(text) => name = Some(text.clone()),
+            LinkAttribute::Address(octets) => link.mac = octets.as_slice().try_into().ok().map(Mac),
+            LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
+            _ => {}
+        }
+    }
+    name.map(|name| Link { name, ..link })
+}
+
+fn told_error(error: &rtnetlink::Error) -> io::Error {
+    match error {
+        rtnetlink::Error::NetlinkError(message) => message.to_io(),
+        other => io::Error::other(other.to_string()),
+    }
+}
+
+/// `IFNAMSIZ` without the closing zero.
+const NAME_MAX: usize = 15;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn a_link(name: &str, mtu: u32) -> Link {
+        Link { name: name.to_owned(), ifindex: 5, mac: None, mtu, up: true }
+    }
+
+    #[test]
+    fn only_news_is_told() {
+        let mut told = BTreeMap::new();
+        let first = a_link("tap0", 1500);
+        let renamed = a_link("tap1", 1500);
+        assert_eq!(
+            note(&mut told, 5, Some(first.clone())),
+            Some(LinkEvent::Changed(first.clone()))
+        );
+        assert_eq!(note(&mut told, 5, Some(first)), None);
+        assert_eq!(note(&mut told, 5, Some(renamed.clone())), Some(LinkEvent::Changed(renamed)));
+        let removed = LinkEvent::Removed { ifindex: 5, name: "tap1".to_owned() };
+        assert_eq!(note(&mut told, 5, None), Some(removed));
+        assert_eq!(note(&mut told, 5, None), None);
+    }
+}

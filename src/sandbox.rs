@@ -1,0 +1,82 @@
+//! What the two processes give up: capabilities, and the way to get them back.
+//!
+//! capabilities(7), prctl(2) `PR_SET_NO_NEW_PRIVS` and `PR_SET_DUMPABLE`.
+
+use std::io;
+
+use caps::errors::CapsError;
+use caps::{CapSet, Capability, CapsHashSet};
+use nix::sys::prctl;
+
+/// Drops every capability from all sets of the calling thread and of threads that it makes later.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn drop_capabilities() -> io::Result<()> {
+    keep_capabilities(&[])
+}
+
+/// Drops every capability but those of `wanted` that the thread has; they stay permitted and
+/// effective, and are not handed on to another program.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn keep_capabilities(wanted: &[Capability]) -> io::Result<()> {
+    let refused = |error: CapsError| io::Error::other(format!("dropping capabilities: {error}"));
+    let permitted = caps::read(None, CapSet::Permitted).map_err(refused)?;
+    let kept: CapsHashSet = wanted.iter().copied().filter(|one| permitted.contains(one)).collect();
+    // The bounding set first: CAP_SETPCAP is needed to drop from it. Without that it stays, which
+    // gives nothing: no_new_privs keeps an executed program from gaining what it allows.
+    if caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP).map_err(refused)? {
+        caps::clear(None, CapSet::Bounding).map_err(refused)?;
+    }
+    caps::clear(None, CapSet::Ambient).map_err(refused)?;
+    caps::set(None, CapSet::Effective, &kept).map_err(refused)?;
+    caps::set(None, CapSet::Permitted, &kept).map_err(refused)?;
+    caps::clear(None, CapSet::Inheritable).map_err(refused)
+}
+
+/// Sets `no_new_privs`, and keeps other processes of the same user from reading this one.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn forbid_new_privileges() -> io::Result<()> {
+    prctl::set_no_new_privs()?;
+    prctl::set_dumpable(false)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs on a thread of its own: capabilities are the thread's.
+    fn sets_after(give_up: fn() -> io::Result<()>) -> [CapsHashSet; 4] {
+        let thread = std::thread::spawn(move || {
+            give_up().unwrap();
+            [CapSet::Ambient, CapSet::Effective, CapSet::Permitted, CapSet::Inheritable]
+                .map(|set| caps::read(None, set).unwrap())
+        });
+        thread.join().unwrap()
+    }
+
+    #[test]
+    fn after_dropping_no_set_holds_a_capability() {
+        assert_eq!(
+            sets_after(drop_capabilities),
+            [const { None }; 4].map(Option::unwrap_or_default)
+        );
+    }
+
+    #[test]
+    fn what_is_kept_is_only_what_there_was() {
+        let before = caps::read(None, CapSet::Permitted).unwrap();
+        let wanted = [Capability::CAP_NET_RAW].into_iter().collect();
+        let kept: CapsHashSet = before.intersection(&wanted).copied().collect();
+        let none = CapsHashSet::default();
+        assert_eq!(
+            sets_after(|| keep_capabilities(&[Capability::CAP_NET_RAW])),
+            [none.clone(), kept.clone(), kept, none]
+        );
+    }
+}

@@ -1,0 +1,151 @@
+//! One lease as one row: key columns, a JSON value with its own version, and a checksum over both.
+//!
+//! SQLite hands a flipped bit out as if it had been written, so a row says itself whether it is
+//! whole. Reading trusts nothing: a column may hold any type and any bytes.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ipnet::Ipv6Net;
+use rusqlite::Row;
+use rusqlite::types::{Value, ValueRef};
+use serde::{Deserialize, Serialize};
+
+use crate::lease::{Lease, LeaseKey};
+use crate::time::Wall;
+
+/// Why a row cannot be served.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Damage {
+    #[error("a column holds the wrong kind of value")]
+    Column,
+    #[error("the checksum does not hold")]
+    Checksum,
+    #[error("the row has version {0}, which this program does not know")]
+    Version(i64),
+    #[error("the key cannot be: {0}")]
+    Key(#[from] crate::lease::NameError),
+    #[error("the value cannot be read: {0}")]
+    Value(String),
+    #[error("an earlier row has the same key")]
+    Twice,
+}
+
+/// Returns the value column of `lease` and the checksum over the whole row.
+pub(super) fn encode(lease: &Lease) -> Result<(String, u32), serde_json::Error> {
+    let Lease { key, ipv4, ipv6, prefix, hostname, created, node, last_seen, conflict } = lease;
+    let value = serde_json::to_string(&Stored {
+        ipv4: *ipv4,
+        ipv6: *ipv6,
+        prefix: *prefix,
+        hostname: hostname.clone(),
+        created: *created,
+        node: node.clone(),
+        last_seen: *last_seen,
+        conflict: *conflict,
+    })?;
+    let LeaseKey { network, vm, nic } = key;
+    let checksum = checksum([network.as_str(), vm.as_str(), nic.as_str()], VERSION, &value);
+    Ok((value, checksum))
+}
+
+/// Reads a row of [`SELECT`].
+pub(super) fn decode(row: &Row<'_>) -> Result<Lease, Damage> {
+    let network = text(row, 0)?;
+    let vm = text(row, 1)?;
+    let nic = text(row, 2)?;
+    let version = integer(row, 3)?;
+    let value = text(row, 4)?;
+    // The checksum first: what does not hold is not worth a guess at its meaning.
+    if integer(row, 5)? != i64::from(checksum([network, vm, nic], version, value)) {
+        return Err(Damage::Checksum);
+    }
+    if version != VERSION {
+        return Err(Damage::Version(version));
+    }
+    let key = LeaseKey { network: network.parse()?, vm: vm.parse()?, nic: nic.parse()? };
+    let stored: Stored =
+        serde_json::from_str(value).map_err(|error| Damage::Value(error.to_string()))?;
+    let Stored { ipv4, ipv6, prefix, hostname, created, node, last_seen, conflict } = stored;
+    Ok(Lease { key, ipv4, ipv6, prefix, hostname, created, node, last_seen, conflict })
+}
+
+/// Copies a row as it is, text as bytes: it may not be UTF-8.
+pub(super) fn raw(row: &Row<'_>) -> [Value; COLUMNS] {
+    std::array::from_fn(|column| match row.get_ref(column) {
+        Ok(ValueRef::Integer(number)) => Value::Integer(number),
+        Ok(ValueRef::Real(number)) => Value::Real(number),
+        Ok(ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => Value::Blob(bytes.to_vec()),
+        Ok(ValueRef::Null) | Err(_) => Value::Null,
+    })
+}
+
+/// Names a row for a person, whatever its key columns hold.
+pub(super) fn name(raw: &[Value; COLUMNS]) -> String {
+    let [network, vm, nic, ..] = raw;
+    let part = |value: &Value| match value {
+        Value::Blob(bytes) => {
+            let text: String = String::from_utf8_lossy(bytes).chars().take(MAX_NAMED).collect();
+            format!("{text:?}")
+        }
+        Value::Null => "nothing".to_owned(),
+        Value::Integer(number) => number.to_string(),
+        Value::Real(number) => number.to_string(),
+        Value::Text(text) => format!("{text:?}"),
+    };
+    format!("network {}, vm {}, nic {}", part(network), part(vm), part(nic))
+}
+
+/// The lease without its key, as version 1 of the value column spells it.
+///
+/// It is not [`Lease`]'s own form: what `leases export` prints may change without this.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Stored {
+    ipv4: Option<Ipv4Addr>,
+    ipv6: Option<Ipv6Addr>,
+    prefix: Option<Ipv6Net>,
+    hostname: Option<String>,
+    created: Wall,
+    node: String,
+    last_seen: Option<Wall>,
+    conflict: bool,
+}
+
+fn text<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r str, Damage> {
+    match row.get_ref(column) {
+        Ok(ValueRef::Text(bytes)) => std::str::from_utf8(bytes).map_err(|_| Damage::Column),
+        _ => Err(Damage::Column),
+    }
+}
+
+fn integer(row: &Row<'_>, column: usize) -> Result<i64, Damage> {
+    match row.get_ref(column) {
+        Ok(ValueRef::Integer(number)) => Ok(number),
+        _ => Err(Damage::Column),
+    }
+}
+
+/// CRC-32 over everything else in the row. No name holds a NUL, so the parts cannot run together.
+fn checksum(key: [&str; 3], version: i64, value: &str) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    for part in key {
+        hasher.update(part.as_bytes());
+        hasher.update(&[0]);
+    }
+    hasher.update(&version.to_be_bytes());
+    hasher.update(value.as_bytes());
+    hasher.finalize()
+}
+
+/// The version of the value column that is written.
+pub(super) const VERSION: i64 = 1;
+
+/// Reads the columns that [`decode`] and [`raw`] expect.
+pub(super) const SELECT: &str =
+    "SELECT network, vm, nic, version, value, checksum FROM leases ORDER BY network, vm, nic";
+
+/// How many columns [`SELECT`] has.
+pub(super) const COLUMNS: usize = 6;
+
+/// How much of a damaged name is shown.
+const MAX_NAMED: usize = 64;

@@ -1,0 +1,355 @@
+//! What every backend must do, and what the embedded one does with damage.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use proptest::prelude::*;
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::*;
+use crate::time::Wall;
+
+/// A backend under test, and how it is opened anew.
+enum Backend {
+    Embedded(TempDir, Option<EmbeddedStore>),
+    Memory(MemoryStore),
+}
+
+impl Backend {
+    fn all() -> [Self; 2] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(directory.path()).unwrap();
+        [Self::Embedded(directory, Some(store)), Self::Memory(MemoryStore::default())]
+    }
+
+    fn store(&mut self) -> &mut dyn LeaseStore {
+        match self {
+            Self::Embedded(_, store) => store.as_mut().unwrap(),
+            Self::Memory(store) => store,
+        }
+    }
+
+    /// Loads after a restart, as far as the backend outlives one.
+    fn reload(&mut self) -> Vec<Lease> {
+        if let Self::Embedded(directory, store) = self {
+            drop(store.take());
+            *store = Some(EmbeddedStore::open(directory.path()).unwrap());
+        }
+        let Loaded { mut leases, damaged } = self.store().load().unwrap();
+        assert_eq!(damaged, Vec::<String>::new());
+        leases.sort_by(|a, b| a.key.cmp(&b.key));
+        leases
+    }
+}
+
+fn key(vm: &str) -> LeaseKey {
+    LeaseKey {
+        network: "blue".parse().unwrap(),
+        vm: vm.parse().unwrap(),
+        nic: "default".parse().unwrap(),
+    }
+}
+
+fn lease(vm: &str, last_octet: u8) -> Lease {
+    Lease {
+        key: key(vm),
+        ipv4: Some([10, 20, 1, last_octet].into()),
+        ipv6: Some(format!("2001:db8:20::1:{last_octet:x}").parse().unwrap()),
+        prefix: Some("2001:db8:8000::/64".parse().unwrap()),
+        hostname: Some("web-1".to_owned()),
+        created: Wall(1_795_571_589),
+        node: "node-a".to_owned(),
+        last_seen: None,
+        conflict: false,
+    }
+}
+
+/// Makes a store that holds `leases` and closes it.
+fn filled(leases: &[Lease]) -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = EmbeddedStore::open(directory.path()).unwrap();
+    let changes: Vec<Change> = leases.iter().cloned().map(Change::Put).collect();
+    store.write(&changes).unwrap();
+    directory
+}
+
+fn database(directory: &Path) -> Connection {
+    Connection::open(directory.join("leases.sqlite")).unwrap()
+}
+
+fn open_error(directory: &Path) -> OpenError {
+    EmbeddedStore::open(directory).unwrap_err()
+}
+
+#[test]
+fn what_is_put_is_loaded_again() {
+    for mut backend in Backend::all() {
+        assert_eq!(backend.reload(), []);
+        let leases = [lease("demo/a", 1), lease("demo/b", 2)];
+        backend.store().write(&leases.clone().map(Change::Put)).unwrap();
+        assert_eq!(backend.reload(), leases);
+        assert_eq!(backend.reload(), leases);
+    }
+}
+
+#[test]
+fn a_second_put_replaces_the_first() {
+    for mut backend in Backend::all() {
+        let changed = Lease { conflict: true, ipv6: None, ..lease("demo/a", 9) };
+        backend.store().write(&[Change::Put(lease("demo/a", 1))]).unwrap();
+        backend.store().write(&[Change::Put(changed.clone())]).unwrap();
+        assert_eq!(backend.reload(), [changed]);
+    }
+}
+
+#[test]
+fn a_deleted_lease_is_gone_and_its_neighbours_stay() {
+    for mut backend in Backend::all() {
+        let leases = [lease("demo/a", 1), lease("demo/b", 2), lease("demo/c", 3)];
+        backend.store().write(&leases.clone().map(Change::Put)).unwrap();
+        backend.store().write(&[Change::Delete(key("demo/b"))]).unwrap();
+        backend.store().write(&[Change::Delete(key("demo/never-there"))]).unwrap();
+        let [first, _, third] = leases;
+        assert_eq!(backend.reload(), [first, third]);
+    }
+}
+
+#[test]
+fn changes_of_one_batch_apply_in_order() {
+    for mut backend in Backend::all() {
+        let batch = [
+            Change::Put(lease("demo/a", 1)),
+            Change::Delete(key("demo/a")),
+            Change::Put(lease("demo/b", 2)),
+            Change::Put(lease("demo/b", 3)),
+        ];
+        backend.store().write(&batch).unwrap();
+        assert_eq!(backend.reload(), [lease("demo/b", 3)]);
+    }
+}
+
+#[test]
+fn a_batch_that_fails_half_way_leaves_nothing() {
+    let directory = filled(&[lease("demo/a", 1)]);
+    database(directory.path())
+        .execute_batch(
+            "CREATE TRIGGER refuse BEFORE INSERT ON leases WHEN NEW.vm = 'demo/c'
+             BEGIN SELECT RAISE(ABORT, 'no'); END",
+        )
+        .unwrap();
+    let mut store = EmbeddedStore::open(directory.path()).unwrap();
+    let batch = [
+        Change::Put(lease("demo/b", 2)),
+        Change::Delete(key("demo/a")),
+        Change::Put(lease("demo/c", 3)),
+    ];
+    let error = store.write(&batch).unwrap_err();
+    assert!(error.0.contains("leases.sqlite"), "{error}");
+    assert_eq!(store.load().unwrap().leases, [lease("demo/a", 1)]);
+    // The store still works.
+    store.write(&batch[..2]).unwrap();
+    assert_eq!(store.load().unwrap().leases, [lease("demo/b", 2)]);
+}
+
+#[test]
+fn files_are_for_their_owner_only() {
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("leasehold");
+    let mut store = EmbeddedStore::open(&directory).unwrap();
+    store.write(&[Change::Put(lease("demo/a", 1))]).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&directory), 0o700);
+    assert_eq!(mode(&directory.join("leases.sqlite")), 0o600);
+    assert_eq!(mode(&directory.join("leases.sqlite-wal")), 0o600);
+}
+
+#[test]
+fn a_store_that_is_open_cannot_be_opened_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = EmbeddedStore::open(directory.path()).unwrap();
+    assert!(matches!(open_error(directory.path()), OpenError::InUse(_)));
+    drop(first);
+    EmbeddedStore::open(directory.path()).unwrap();
+}
+
+#[test]
+fn a_newer_format_is_refused_in_words_and_kept() {
+    let directory = filled(&[lease("demo/a", 1)]);
+    database(directory.path()).pragma_update(None, "user_version", 2).unwrap();
+    let OpenError::Unusable(text) = open_error(directory.path()) else { panic!("wrong kind") };
+    assert!(text.contains("format 2") && text.contains("newer leasehold"), "{text}");
+    database(directory.path()).pragma_update(None, "user_version", 1).unwrap();
+    let mut store = EmbeddedStore::open(directory.path()).unwrap();
+    assert_eq!(store.load().unwrap().leases, [lease("demo/a", 1)]);
+}
+
+#[test]
+fn another_programs_database_is_refused_and_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    database(directory.path()).execute_batch("CREATE TABLE songs (title TEXT)").unwrap();
+    let before = fs::read(directory.path().join("leases.sqlite")).unwrap();
+    let OpenError::Unusable(text) = open_error(directory.path()) else { panic!("wrong kind") };
+    assert!(text.contains("another program's"), "{text}");
+    assert_eq!(fs::read(directory.path().join("leases.sqlite")).unwrap(), before);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("leases.sqlite");
+    let text = "not a database\n".repeat(1_000);
+    fs::write(&file, &text).unwrap();
+    let OpenError::Unusable(error) = open_error(directory.path()) else { panic!("wrong kind") };
+    assert!(error.contains("leases.sqlite") && error.contains("move it"), "{error}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_named() {
+    let parent = tempfile::tempdir().unwrap();
+    fs::write(parent.path().join("file"), "").unwrap();
+    let error = open_error(&parent.path().join("file/store")).to_string();
+    assert!(error.contains("file/store/leases.sqlite"), "{error}");
+}
+
+#[test]
+fn a_damaged_row_is_named_and_set_aside_and_the_others_are_served() {
+    for damage in [
+        "SET value = replace(value, '10.20.1.2', '10.20.1.3')",
+        "SET checksum = checksum + 1",
+        "SET version = 7",
+        "SET vm = 'demo/bb'",
+        "SET vm = 'demo/zz', nic = ''",
+        "SET value = ''",
+    ] {
+        let directory = filled(&[lease("demo/a", 1), lease("demo/b", 2), lease("demo/c", 3)]);
+        let plain = database(directory.path());
+        plain.execute(&format!("UPDATE leases {damage} WHERE vm = 'demo/b'"), []).unwrap();
+        drop(plain);
+
+        let mut store = EmbeddedStore::open(directory.path()).unwrap();
+        let loaded = store.load().unwrap();
+        assert_eq!(loaded.leases, [lease("demo/a", 1), lease("demo/c", 3)], "{damage}");
+        let [line] = loaded.damaged.as_slice() else { panic!("{damage}: {loaded:?}") };
+        assert!(line.contains("checksum") && line.contains("demo/"), "{damage}: {line}");
+
+        // It is kept, apart, and a lease can be made in its place.
+        store.write(&[Change::Put(lease("demo/b", 9))]).unwrap();
+        drop(store);
+        let kept: i64 = database(directory.path())
+            .query_row("SELECT count(*) FROM damaged WHERE found > 0", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(kept, 1, "{damage}");
+        let mut store = EmbeddedStore::open(directory.path()).unwrap();
+        let loaded = store.load().unwrap();
+        assert_eq!(loaded.damaged, Vec::<String>::new(), "{damage}");
+        assert_eq!(
+            loaded.leases,
+            [lease("demo/a", 1), lease("demo/b", 9), lease("demo/c", 3)],
+            "{damage}"
+        );
+    }
+}
+
+#[test]
+fn one_flipped_bit_anywhere_never_changes_or_hides_a_lease() {
+    let leases = [lease("demo/a", 1), lease("demo/b", 2), lease("demo/c", 3)];
+    let directory = filled(&leases);
+    let file = directory.path().join("leases.sqlite");
+    let whole = fs::read(&file).unwrap();
+    let mut set_aside = 0;
+    for (place, byte) in whole.iter().enumerate().filter(|(_, byte)| **byte != 0) {
+        let mut flipped = whole.clone();
+        flipped[place] = byte ^ (1 << (place % 8));
+        // A log left by an earlier turn would hide the flip.
+        let _ = fs::remove_file(directory.path().join("leases.sqlite-wal"));
+        fs::write(&file, &flipped).unwrap();
+        let Ok(mut store) = EmbeddedStore::open(directory.path()) else { continue };
+        let Ok(loaded) = store.load() else { continue };
+        assert!(loaded.leases.iter().all(|lease| leases.contains(lease)), "byte {place}");
+        if loaded.leases.len() < leases.len() {
+            assert!(!loaded.damaged.is_empty(), "byte {place}: {loaded:?}");
+            set_aside += 1;
+        }
+    }
+    // Most of what is not zero is in the rows.
+    assert!(set_aside > 300, "only {set_aside} flips reached a row");
+}
+
+fn any_lease() -> impl Strategy<Value = Lease> {
+    let key =
+        ("[a-zA-Z0-9_.-]{1,63}", "[!-~]{1,253}", "[!-~]{1,253}").prop_map(|(network, vm, nic)| {
+            LeaseKey {
+                network: network.parse().unwrap(),
+                vm: vm.parse().unwrap(),
+                nic: nic.parse().unwrap(),
+            }
+        });
+    let addresses = (
+        any::<Option<std::net::Ipv4Addr>>(),
+        any::<Option<std::net::Ipv6Addr>>(),
+        proptest::option::of((any::<std::net::Ipv6Addr>(), 0..=128_u8)),
+    );
+    let rest = (
+        any::<Option<String>>(),
+        any::<String>(),
+        any::<u64>(),
+        any::<Option<u64>>(),
+        any::<bool>(),
+    );
+    (key, addresses, rest).prop_map(|(key, (ipv4, ipv6, prefix), rest)| {
+        let (hostname, node, created, last_seen, conflict) = rest;
+        Lease {
+            key,
+            ipv4,
+            ipv6,
+            prefix: prefix.map(|(address, length)| ipnet::Ipv6Net::new(address, length).unwrap()),
+            hostname,
+            created: Wall(created),
+            node,
+            last_seen: last_seen.map(Wall),
+            conflict,
+        }
+    })
+}
+
+/// Names of the greatest length that is allowed, so that a row needs overflow pages.
+fn longest_lease() -> Lease {
+    Lease {
+        key: LeaseKey {
+            network: "n".repeat(63).parse().unwrap(),
+            vm: "v".repeat(253).parse().unwrap(),
+            nic: "'".repeat(253).parse().unwrap(),
+        },
+        hostname: Some("h".repeat(63)),
+        node: "ü\n\0\"".repeat(500),
+        ..lease("demo/a", 1)
+    }
+}
+
+#[test]
+fn names_of_the_greatest_length_come_back() {
+    let directory = filled(&[longest_lease()]);
+    let mut store = EmbeddedStore::open(directory.path()).unwrap();
+    assert_eq!(store.load().unwrap().leases, [longest_lease()]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn any_lease_comes_back_as_it_was(leases in proptest::collection::vec(any_lease(), 1..8)) {
+        let directory = filled(&leases);
+        let mut store = EmbeddedStore::open(directory.path()).unwrap();
+        let Loaded { leases: loaded, damaged } = store.load().unwrap();
+        prop_assert_eq!(damaged, Vec::<String>::new());
+        // The last of several with one key wins; rows come in the order of their keys.
+        let expected: BTreeMap<_, _> =
+            leases.into_iter().map(|lease| (lease.key.clone(), lease)).collect();
+        let expected: Vec<Lease> = expected.into_values().collect();
+        prop_assert_eq!(loaded, expected);
+    }
+}

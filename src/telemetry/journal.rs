@@ -1,0 +1,1 @@
+//! The journal's native protocol: one datagram an entry.
