@@ -42,7 +42,8 @@ pub fn spawn(
 }
 
 impl StoreHandle {
-    /// Makes `changes` durable, all or none. Resolves after the commit.
+    /// Makes `changes` durable, all or none. Resolves after the commit; dropped earlier, they may
+    /// still be committed.
     ///
     /// # Errors
     /// [`StoreError`] if they are not durable; the caller keeps them and tries again.
