@@ -129,6 +129,11 @@ impl File {
         &self.source.text
     }
 
+    /// Returns the line of a byte, counted from 1.
+    pub(super) fn line_of(&self, offset: usize) -> usize {
+        place(&self.source.text, offset).0
+    }
+
     /// Notes an error: what is wrong and, after a semicolon, what would be right.
     pub(super) fn error(&self, span: Range<usize>, message: impl Into<String>) {
         self.errors.borrow_mut().push(Finding { span, message: message.into() });
@@ -162,7 +167,16 @@ impl File {
 
     fn line(&self, finding: &Finding) -> String {
         let (line, column) = place(&self.source.text, finding.span.start);
-        format!("{}:{line}:{column}: {}", self.source.name, finding.message)
+        // What is quoted may hold anything; a diagnostic stays one line.
+        let escaped = |character: char| {
+            let (plain, hidden) = match character.is_control() {
+                true => (None, Some(character.escape_default())),
+                false => (Some(character), None),
+            };
+            plain.into_iter().chain(hidden.into_iter().flatten())
+        };
+        let message: String = finding.message.chars().flat_map(escaped).collect();
+        format!("{}:{line}:{column}: {message}", self.source.name)
     }
 }
 
@@ -170,11 +184,6 @@ impl File {
 pub(super) fn reason(error: &std::io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
-}
-
-/// Returns the line of a byte, counted from 1.
-pub(super) fn line_of(text: &str, offset: usize) -> usize {
-    place(text, offset).0
 }
 
 /// Returns the line and the column of a byte, both counted from 1, the column in characters.

@@ -238,7 +238,11 @@ fn network_paths(dir: &Path) -> Result<Vec<PathBuf>, ConfigErrors> {
 fn note_syntax(file: &File, faults: &[toml::de::Error]) -> Option<()> {
     for fault in faults {
         let message = fault.message().replace('\n', ", ");
-        file.error(fault.span().unwrap_or(0..0), format!("not valid TOML: {message}"));
+        let right = match message.as_str() {
+            "duplicate key" => "keep one of the two",
+            _ => "correct it here or just before",
+        };
+        file.error(fault.span().unwrap_or(0..0), format!("not valid TOML: {message}; {right}"));
     }
     faults.is_empty().then_some(())
 }
