@@ -191,7 +191,7 @@ guest() {
 #   offload=on: the guest leaves its checksums unfinished, as virtio guests do
 plug() {
   local guest=$1 pair ids=libvirt tag='' offload=off
-  local nic=eth0-of-$guest column=()
+  local nic=eth0 column=()
   shift
   for pair in "$@"; do
     case $pair in
@@ -283,13 +283,14 @@ in_state() { [[ $(port_field "$2" state) == "$1" ]]; }
 # metrics: the whole text. metric NAME [LABEL=VALUE...]: the sum of the series that carry these.
 metrics() {
   on node timeout 5 bash -c 'exec 3<>"/dev/tcp/${1/://}"
-    printf "GET /metrics HTTP/1.0\r\nHost: %s\r\n\r\n" "$1" >&3; cat <&3' _ "$METRICS" 2>/dev/null
+    printf "GET /metrics HTTP/1.0\r\nHost: %s\r\n\r\n" "$1" >&3; cat <&3' \
+    _ "$METRICS" 2>/dev/null | tr -d '\r' | sed '1,/^$/d'
 }
 metric() {
   local name=$1 label
   shift
   local series=("$@")
-  metrics | tr -d '\r' | grep "^${name}[{ ]" | while read -r line; do
+  metrics | grep "^${name}[{ ]" | while read -r line; do
     for label in "${series[@]}"; do
       [[ $line == *"${label%%=*}=\"${label#*=}\""* ]] || continue 2
     done

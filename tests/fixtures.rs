@@ -5,15 +5,15 @@
 
 mod common;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{Templates, fixtures, parse_hex, to_hex};
+use common::{Templates, cases, fixtures, inputs, parse_hex, to_hex};
 use leasehold::binding::PortFacts;
-use leasehold::outcome::{DropReason, Outcome, Verdict};
-use leasehold::responder::{PortResponder, RateLimit};
+use leasehold::outcome::{DropReason, Verdict};
+use leasehold::responder::{PortResponder, RateLimit, Turn};
 use leasehold::time::Mono;
 use leasehold::wire::{Frame, Mac, Outbox};
 use serde::Deserialize;
@@ -58,9 +58,7 @@ fn default_outbox() -> usize {
 #[test]
 fn every_case_gives_what_was_recorded() {
     let templates = Templates::load();
-    let rewrite = std::env::var_os("REWRITE_FIXTURES").is_some();
     let cases = cases();
-    assert!(!cases.is_empty(), "packet-fixtures/ holds no case");
     let mut faults = Vec::new();
     for folder in &cases {
         for step in run(&templates, folder) {
@@ -68,7 +66,7 @@ fn every_case_gives_what_was_recorded() {
             if recorded == step.text {
                 continue;
             }
-            if rewrite {
+            if rewrite() {
                 fs::write(&step.file, &step.text).expect("the tree can be written");
             } else {
                 faults.push(format!(
@@ -89,7 +87,7 @@ fn every_drop_reason_has_a_case() {
     let seen: BTreeSet<&str> = cases()
         .iter()
         .flat_map(|folder| run(&templates, folder))
-        .filter_map(|step| match step.outcome.verdict {
+        .filter_map(|step| match step.turn.outcome.verdict {
             Verdict::Dropped(reason) => Some(reason.as_str()),
             Verdict::Replied(_) | Verdict::Noted(_) => None,
         })
@@ -113,10 +111,75 @@ fn every_case_says_what_it_shows() {
     }
 }
 
+#[test]
+fn the_table_in_the_readme_names_every_case_under_its_clauses() {
+    let readme = fixtures().join("README.md");
+    let text = fs::read_to_string(&readme).expect("packet-fixtures/ has a README.md");
+    let (before, rest) = text.split_once(TABLE_BEGIN).expect("the README marks its table");
+    let (_, after) = rest.split_once(TABLE_END).expect("the README marks its table's end");
+    let now = format!("{before}{TABLE_BEGIN}\n{}{TABLE_END}{after}", clause_table());
+    if now == text {
+        return;
+    }
+    assert!(rewrite(), "{}: the table is old; REWRITE_FIXTURES=1 writes it", readme.display());
+    fs::write(&readme, now).expect("the tree can be written");
+}
+
+/// One row a clause, with the cases that witness it.
+fn clause_table() -> String {
+    let mut witnesses: BTreeMap<Vec<Part>, (String, Vec<String>)> = BTreeMap::new();
+    for folder in cases() {
+        let name = folder.strip_prefix(fixtures()).expect("it was found there");
+        let name = name.to_str().expect("the names are plain").to_owned();
+        for clause in case(&folder).clauses {
+            let row = witnesses.entry(parts(&clause)).or_insert((clause, Vec::new()));
+            row.1.push(format!("[{name}]({name})"));
+        }
+    }
+    let mut table = "| clause | cases |\n| --- | --- |\n".to_owned();
+    for (clause, names) in witnesses.values() {
+        let _ = writeln!(table, "| {clause} | {} |", names.join(", "));
+    }
+    table
+}
+
+/// A piece of a clause's name. Clauses come before standards, and 9 before 10.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Clause,
+    Number(u32),
+    Text(String),
+}
+
+fn parts(clause: &str) -> Vec<Part> {
+    let mut parts = Vec::new();
+    // "A17", but not "RFC 826" or "packet(7)".
+    if clause.chars().skip(1).all(|c| c.is_ascii_digit()) {
+        parts.push(Part::Clause);
+    }
+    for c in clause.chars() {
+        match (c.to_digit(10), parts.last_mut()) {
+            (Some(digit), Some(Part::Number(number))) => *number = *number * 10 + digit,
+            (Some(digit), Some(Part::Clause | Part::Text(_)) | None) => {
+                parts.push(Part::Number(digit));
+            }
+            (None, Some(Part::Text(text))) => text.push(c),
+            (None, Some(Part::Clause | Part::Number(_)) | None) => {
+                parts.push(Part::Text(c.to_string()));
+            }
+        }
+    }
+    parts
+}
+
+fn rewrite() -> bool {
+    std::env::var_os("REWRITE_FIXTURES").is_some()
+}
+
 struct Step {
     file: PathBuf,
     text: String,
-    outcome: Outcome,
+    turn: Turn,
 }
 
 fn run(templates: &Templates, folder: &Path) -> Vec<Step> {
@@ -139,11 +202,11 @@ fn run(templates: &Templates, folder: &Path) -> Vec<Step> {
             let frame = frame(&text, &bytes);
             outbox.clear();
             let turn = responder.handle_frame(Mono::default(), &frame, &mut outbox);
-            let mut text = describe(&turn.outcome);
+            let mut text = describe(&turn);
             for reply in outbox.frames() {
                 let _ = write!(text, "\n{}", to_hex(reply));
             }
-            Step { file: folder.join(format!("{number}-out.txt")), text, outcome: turn.outcome }
+            Step { file: folder.join(format!("{number}-out.txt")), text, turn }
         })
         .collect()
 }
@@ -162,9 +225,14 @@ fn frame<'a>(text: &str, bytes: &'a [u8]) -> Frame<'a> {
     frame
 }
 
-fn describe(outcome: &Outcome) -> String {
+/// Says in one line what came in, what was decided, and what the control path is told beside it.
+fn describe(turn: &Turn) -> String {
+    let outcome = &turn.outcome;
     let verdict = match outcome.verdict {
-        Verdict::Replied(message) => format!("reply {}", message.as_str()),
+        Verdict::Replied(message) => match turn.note {
+            Some(note) => format!("reply {}, note {}", message.as_str(), note.as_str()),
+            None => format!("reply {}", message.as_str()),
+        },
         Verdict::Noted(note) => format!("note {}", note.as_str()),
         Verdict::Dropped(reason) => format!("drop {}", reason.as_str()),
     };
@@ -177,33 +245,5 @@ fn case(folder: &Path) -> Case {
     toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
-/// Every folder that holds a `case.toml`.
-fn cases() -> Vec<PathBuf> {
-    let mut cases = Vec::new();
-    let mut folders = vec![fixtures()];
-    while let Some(folder) = folders.pop() {
-        if folder.join("case.toml").is_file() {
-            cases.push(folder);
-            continue;
-        }
-        let entries = fs::read_dir(&folder).expect("the folder can be read");
-        folders.extend(entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()));
-    }
-    cases.sort();
-    cases
-}
-
-/// `01-in.hex`, `02-in.hex` and so on.
-fn inputs(folder: &Path) -> Vec<(String, PathBuf)> {
-    let entries = fs::read_dir(folder).expect("the folder can be read");
-    let mut inputs: Vec<(String, PathBuf)> = entries
-        .flatten()
-        .filter_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            Some((name.strip_suffix("-in.hex")?.to_owned(), entry.path()))
-        })
-        .collect();
-    inputs.sort();
-    assert!(!inputs.is_empty(), "{}: no NN-in.hex", folder.display());
-    inputs
-}
+const TABLE_BEGIN: &str = "<!-- the table of clauses, made by tests/fixtures.rs -->";
+const TABLE_END: &str = "<!-- end of the table -->";

@@ -3,15 +3,12 @@
 
 mod common;
 
-use std::fs;
-use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use common::{Templates, fixtures, parse_hex};
+use common::{Random, Templates, mutated, recorded_frames};
+use dhcproto::{Decodable, v4, v6};
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
-use leasehold::binding::PortFacts;
 use leasehold::outcome::{DropReason, Verdict};
-use leasehold::responder::{PortResponder, RateLimit};
 use leasehold::time::Mono;
 use leasehold::wire::{Frame, Outbox};
 
@@ -19,24 +16,12 @@ use leasehold::wire::{Frame, Outbox};
 fn a_million_mutated_frames_never_panic_and_replies_are_well_formed() {
     let frames = recorded_frames();
     assert!(frames.len() > 20, "only {} recorded frames", frames.len());
-    let templates = Templates::load();
-    let facts = PortFacts { mac: None, trunk_vlan: None, mtu: 1_500 };
-    let mut responders: Vec<PortResponder> = ["dual-stack", "slaac", "stateless", "host-mask"]
-        .into_iter()
-        .map(|network| {
-            let binding = templates.binding(network, "demo/web-1", &facts);
-            let limit = RateLimit { frames_per_second: 0, burst: 0 };
-            PortResponder::new(binding, limit, Mono::default(), 1)
-        })
-        .collect();
+    let mut responders = Templates::load().responders();
     let mut outbox = Outbox::new(1);
     let mut random = Random(0x1ea5_e401d);
     let mut replies = 0_u64;
     for round in 0..ROUNDS {
-        let mut bytes = frames[random.below(frames.len())].clone();
-        for _ in 0..random.below(4) {
-            mutate(&mut bytes, &mut random);
-        }
+        let bytes = mutated(&frames, &mut random);
         let frame = Frame {
             bytes: &bytes,
             vlan: None,
@@ -74,9 +59,7 @@ fn check_reply(request: &[u8], reply: &[u8]) {
             let sum = udp.to_header().calc_checksum_ipv4(&header, udp.payload()).unwrap();
             assert_eq!(udp.checksum(), sum);
             assert_eq!((udp.source_port(), udp.destination_port()), (67, 68));
-            assert!(udp.payload().len() >= 300, "a BOOTP message has 300 bytes at least");
-            let offered = Ipv4Addr::from_octets(udp.payload()[16..20].try_into().unwrap());
-            assert!(offered.is_unspecified() || offered == OWN, "offered {offered}");
+            check_dhcpv4(udp.payload());
         }
         (Some(NetSlice::Ipv6(ip)), Some(TransportSlice::Udp(udp))) => {
             let header = ip.header().to_header();
@@ -84,6 +67,8 @@ fn check_reply(request: &[u8], reply: &[u8]) {
             assert_eq!(udp.checksum(), sum);
             assert_ne!(udp.checksum(), 0);
             assert_eq!((udp.source_port(), udp.destination_port()), (547, 546));
+            assert!(header.source_addr().is_unicast_link_local());
+            check_dhcpv6(udp.payload());
         }
         (Some(NetSlice::Ipv6(ip)), Some(TransportSlice::Icmpv6(icmp))) => {
             let header = ip.header().to_header();
@@ -97,63 +82,36 @@ fn check_reply(request: &[u8], reply: &[u8]) {
     }
 }
 
-fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
-    if bytes.is_empty() {
-        return;
+fn check_dhcpv4(payload: &[u8]) {
+    assert!(payload.len() >= 300, "a BOOTP message has 300 bytes at least");
+    let message = v4::Message::from_bytes(payload).expect("a reply can be decoded");
+    let given = message.yiaddr();
+    let kind = message.opts().msg_type().expect("a reply has a type");
+    match kind {
+        v4::MessageType::Offer => assert_eq!(given, OWN),
+        // 0.0.0.0: to an INFORM.
+        v4::MessageType::Ack => assert!(given == OWN || given.is_unspecified(), "gave {given}"),
+        v4::MessageType::Nak => assert!(given.is_unspecified(), "gave {given}"),
+        other => panic!("a server does not send {other:?}"),
     }
-    let place = random.below(bytes.len());
-    match random.below(6) {
-        0 => bytes[place] = random.byte(),
-        1 => bytes[place] ^= 1 << random.below(8),
-        2 => bytes.truncate(place),
-        3 => bytes.insert(place, random.byte()),
-        4 => {
-            let value = [0, 1, 0x7f, 0x80, 0xfe, 0xff][random.below(6)];
-            bytes[place] = value;
-        }
-        _ => {
-            let from = random.below(bytes.len());
-            let length = random.below(32).min(bytes.len() - from).min(bytes.len() - place);
-            bytes.copy_within(from..from + length, place);
-        }
-    }
+    assert!(message.opts().contains(v4::OptionCode::ServerIdentifier));
+    let has_lease = message.opts().contains(v4::OptionCode::AddressLeaseTime);
+    assert_eq!(has_lease, given == OWN, "a lease time stands beside an address");
 }
 
-fn recorded_frames() -> Vec<Vec<u8>> {
-    let mut frames = Vec::new();
-    let mut folders: Vec<PathBuf> = vec![fixtures()];
-    while let Some(folder) = folders.pop() {
-        let mut entries: Vec<PathBuf> =
-            fs::read_dir(&folder).expect("it can be read").flatten().map(|e| e.path()).collect();
-        entries.sort();
-        for path in entries {
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.to_string_lossy().ends_with("-in.hex") {
-                frames.push(parse_hex(&fs::read_to_string(&path).expect("it can be read")));
-            }
+fn check_dhcpv6(payload: &[u8]) {
+    let message = v6::Message::from_bytes(payload).expect("a reply can be decoded");
+    let kind = message.msg_type();
+    assert!(matches!(kind, v6::MessageType::Advertise | v6::MessageType::Reply), "{kind:?}");
+    assert!(message.opts().get(v6::OptionCode::ServerId).is_some());
+    for option in message.opts().iter() {
+        let v6::DhcpOption::IANA(association) = option else { continue };
+        for member in association.opts.iter() {
+            let v6::DhcpOption::IAAddr(address) = member else { continue };
+            // Lifetimes of 0 take an address away that the guest named itself.
+            let given = address.valid_life > 0;
+            assert!(!given || address.addr == OWN6, "gave {}", address.addr);
         }
-    }
-    frames
-}
-
-/// A small generator (xorshift*): the run is the same every time.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        usize::try_from((self.next() >> 33) % bound as u64).unwrap()
-    }
-
-    fn byte(&mut self) -> u8 {
-        u8::try_from(self.next() >> 56).unwrap()
     }
 }
 
@@ -161,3 +119,5 @@ const ROUNDS: u64 = 1_000_000;
 
 /// What `demo/web-1` holds in every template.
 const OWN: Ipv4Addr = Ipv4Addr::new(10, 20, 0, 10);
+/// As [`OWN`], where it gets an IPv6 address at all.
+const OWN6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x20, 0, 0, 0, 0, 0x10);

@@ -1,6 +1,8 @@
-//! What several test programs share: a port made from the templates of `packet-fixtures/`.
+//! What several test programs share: a port made from the templates of `packet-fixtures/`, the
+//! recorded frames, and their seeded mutations.
 #![allow(dead_code, reason = "each test program uses its own part")]
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,21 +10,22 @@ use leasehold::binding::{Binding, PortFacts};
 use leasehold::config;
 use leasehold::lease::{LeaseKey, LeaseTable, NicName, Occasion};
 use leasehold::network::Network;
-use leasehold::time::Wall;
+use leasehold::responder::{PortResponder, RateLimit};
+use leasehold::time::{Mono, Wall};
 
 /// The folder of the recorded cases.
-pub fn fixtures() -> PathBuf {
+pub(crate) fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("packet-fixtures")
 }
 
 /// The templates of `packet-fixtures/networks`, and the server's DUID.
-pub struct Templates {
+pub(crate) struct Templates {
     networks: Vec<Arc<Network>>,
     server_duid: [u8; 18],
 }
 
 impl Templates {
-    pub fn load() -> Self {
+    pub(crate) fn load() -> Self {
         let path = fixtures().join("leasehold.toml");
         let config =
             config::load(&path).unwrap_or_else(|errors| panic!("{}", errors.render(false)));
@@ -30,7 +33,7 @@ impl Templates {
     }
 
     /// Makes the binding of one VM's port, as the daemon would.
-    pub fn binding(&self, network: &str, vm: &str, facts: &PortFacts) -> Arc<Binding> {
+    pub(crate) fn binding(&self, network: &str, vm: &str, facts: &PortFacts) -> Arc<Binding> {
         let network = self
             .networks
             .iter()
@@ -46,17 +49,71 @@ impl Templates {
         let parameters = network.parameters(&lease, self.server_duid);
         Arc::new(Binding::new(key, facts, &parameters))
     }
+
+    /// Makes one port without limits in every template; behind each is `demo/web-1`.
+    pub(crate) fn responders(&self) -> Vec<PortResponder> {
+        let facts = PortFacts { mac: None, trunk_vlan: None, mtu: 1_500 };
+        let limit = RateLimit { frames_per_second: 0, burst: 0 };
+        self.networks
+            .iter()
+            .map(|network| {
+                let binding = self.binding(network.name.as_str(), "demo/web-1", &facts);
+                PortResponder::new(binding, limit, Mono::default(), 1)
+            })
+            .collect()
+    }
+}
+
+/// Every folder that holds a `case.toml`, in order of names.
+pub(crate) fn cases() -> Vec<PathBuf> {
+    let mut cases = Vec::new();
+    let mut folders = vec![fixtures()];
+    while let Some(folder) = folders.pop() {
+        if folder.join("case.toml").is_file() {
+            cases.push(folder);
+            continue;
+        }
+        let entries = fs::read_dir(&folder).expect("the folder can be read");
+        folders.extend(entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()));
+    }
+    cases.sort();
+    assert!(!cases.is_empty(), "packet-fixtures/ holds no case");
+    cases
+}
+
+/// The `01-in.hex`, `02-in.hex` and so on of one case: number and file.
+pub(crate) fn inputs(folder: &Path) -> Vec<(String, PathBuf)> {
+    let entries = fs::read_dir(folder).expect("the folder can be read");
+    let mut inputs: Vec<(String, PathBuf)> = entries
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            Some((name.strip_suffix("-in.hex")?.to_owned(), entry.path()))
+        })
+        .collect();
+    inputs.sort();
+    assert!(!inputs.is_empty(), "{}: no NN-in.hex", folder.display());
+    inputs
+}
+
+/// The bytes of every recorded input, in order of names.
+pub(crate) fn recorded_frames() -> Vec<Vec<u8>> {
+    cases()
+        .iter()
+        .flat_map(|folder| inputs(folder))
+        .map(|(_, file)| parse_hex(&fs::read_to_string(file).expect("it was listed")))
+        .collect()
 }
 
 /// Reads hexadecimal bytes; `#` begins a comment.
-pub fn parse_hex(text: &str) -> Vec<u8> {
+pub(crate) fn parse_hex(text: &str) -> Vec<u8> {
     let digits: String = text
         .lines()
         .map(|line| line.split('#').next().unwrap_or_default())
         .flat_map(str::chars)
         .filter(|c| !c.is_whitespace())
         .collect();
-    assert!(digits.len() % 2 == 0, "an odd number of hexadecimal digits");
+    assert!(digits.len().is_multiple_of(2), "an odd number of hexadecimal digits");
     (0..digits.len())
         .step_by(2)
         .map(|place| u8::from_str_radix(&digits[place..place + 2], 16).expect("hexadecimal"))
@@ -64,7 +121,7 @@ pub fn parse_hex(text: &str) -> Vec<u8> {
 }
 
 /// Writes bytes in lines of sixteen.
-pub fn to_hex(bytes: &[u8]) -> String {
+pub(crate) fn to_hex(bytes: &[u8]) -> String {
     bytes
         .chunks(16)
         .map(|line| {
@@ -72,4 +129,92 @@ pub fn to_hex(bytes: &[u8]) -> String {
             octets.join(" ") + "\n"
         })
         .collect()
+}
+
+/// Picks a recorded frame and changes up to three things in it. Most results get right lengths and
+/// a right IPv4 checksum again: without them hardly one would be read past its headers.
+pub(crate) fn mutated(frames: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
+    let mut bytes = frames[random.below(frames.len())].clone();
+    for _ in 0..random.below(4) {
+        mutate(&mut bytes, frames, random);
+    }
+    if random.below(4) > 0 {
+        repair(&mut bytes);
+    }
+    bytes
+}
+
+fn mutate(bytes: &mut Vec<u8>, frames: &[Vec<u8>], random: &mut Random) {
+    if bytes.is_empty() {
+        return;
+    }
+    let place = random.below(bytes.len());
+    match random.below(7) {
+        0 => bytes[place] = random.byte(),
+        1 => bytes[place] ^= 1 << random.below(8),
+        2 => bytes.truncate(place),
+        3 => bytes.insert(place, random.byte()),
+        4 => bytes[place] = [0, 1, 0x7f, 0x80, 0xfe, 0xff][random.below(6)],
+        5 => {
+            let from = random.below(bytes.len());
+            let length = random.below(32).min(bytes.len() - from).min(bytes.len() - place);
+            bytes.copy_within(from..from + length, place);
+        }
+        // A piece of another frame comes in between.
+        _ => {
+            let other = &frames[random.below(frames.len())];
+            let from = random.below(other.len().max(1)).min(other.len());
+            let length = random.below(64).min(other.len() - from);
+            bytes.splice(place..place, other[from..from + length].iter().copied());
+        }
+    }
+}
+
+/// Makes the length fields of IP and UDP, and the IPv4 header checksum, agree with the bytes.
+fn repair(bytes: &mut [u8]) {
+    let length = |from: usize| u16::try_from(bytes.len().saturating_sub(from)).unwrap_or(u16::MAX);
+    let (packet, ipv4_payload, ipv6_payload) = (length(14), length(34), length(54));
+    match bytes.get(12..14) {
+        Some([0x08, 0x00]) if bytes.len() >= 42 => {
+            bytes[16..18].copy_from_slice(&packet.to_be_bytes());
+            bytes[38..40].copy_from_slice(&ipv4_payload.to_be_bytes());
+            bytes[24..26].fill(0);
+            let mut sum: u32 = bytes[14..34]
+                .chunks(2)
+                .map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])))
+                .sum();
+            sum = (sum & 0xffff) + (sum >> 16);
+            sum = (sum & 0xffff) + (sum >> 16);
+            let checksum = !u16::try_from(sum).expect("it was folded twice");
+            bytes[24..26].copy_from_slice(&checksum.to_be_bytes());
+        }
+        Some([0x86, 0xdd]) if bytes.len() >= 62 => {
+            bytes[18..20].copy_from_slice(&ipv6_payload.to_be_bytes());
+            if bytes[20] == 17 {
+                bytes[58..60].copy_from_slice(&ipv6_payload.to_be_bytes());
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A small generator (xorshift*): the run is the same every time.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    /// A number below `bound`, which is not 0.
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        usize::try_from((self.next() >> 33) % bound as u64).unwrap()
+    }
+
+    pub(crate) fn byte(&mut self) -> u8 {
+        u8::try_from(self.next() >> 56).unwrap()
+    }
 }
