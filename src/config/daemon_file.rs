@@ -228,7 +228,8 @@ impl Sources {
     fn static_ports(&mut self, section: &Section<'_>) -> Vec<StaticPort> {
         let ports = section.sections("port", &PORT);
         if ports.is_empty() && section.get("port").is_none() {
-            section.error("a static source has no [[source.port]]; give it one or leave it out");
+            let message = "a static source has no [[source.port]]; give it one or leave it out";
+            section.file.warn(section.span.clone(), message);
         }
         let mut seen = HashMap::new();
         let mut checked = Vec::new();

@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::diagnostics::File;
+use self::network_file::NetworkFile;
 use crate::discovery::{IdentityRule, Preset};
 use crate::lease::{NetworkName, NicName, VmId};
 use crate::network::Network;
@@ -142,41 +143,17 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
     let Some(daemon) = daemon_file::read(&file, path) else {
         return Err(file.errors());
     };
-    let mut errors = ConfigErrors::none();
-    let mut networks = Vec::new();
     let mut unreadable = ConfigErrors::none();
-    match network_paths(&daemon.networks_dir) {
-        Ok(paths) => {
-            for path in paths {
-                match File::read(&path) {
-                    Ok(file) => {
-                        let network = network_file::read(&file);
-                        networks.push((file, network));
-                    }
-                    Err(error) => unreadable.extend(error),
-                }
-            }
-            if networks.is_empty() && unreadable.lines.is_empty() {
-                file.warn(
-                    0..0,
-                    format!(
-                        "{} has no network files; nothing is served until there is one, named \
-                         *.toml",
-                        daemon.networks_dir.display()
-                    ),
-                );
-            }
-        }
-        Err(error) => unreadable.extend(error),
-    }
+    let networks = read_networks(&file, &daemon.networks_dir, &mut unreadable);
     between::check(&networks);
+    // A file that could not be read may hold the network that a port names.
     if unreadable.lines.is_empty() {
         between::check_names(&file, &daemon.named_networks, &networks);
     }
     if daemon.match_decides {
         between::warn_of_matches(&networks);
     }
-    errors.extend(file.errors());
+    let mut errors = file.errors();
     errors.extend(unreadable);
     for (file, _) in &networks {
         errors.extend(file.errors());
@@ -211,6 +188,41 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
 pub fn control_socket_of(path: &Path) -> Option<PathBuf> {
     let text = std::fs::read_to_string(path).ok()?;
     daemon_file::control_socket(&text, path)
+}
+
+/// Reads every network file; what cannot be read goes to `unreadable`.
+fn read_networks(
+    daemon: &File,
+    dir: &Path,
+    unreadable: &mut ConfigErrors,
+) -> Vec<(File, Option<NetworkFile>)> {
+    let paths = match network_paths(dir) {
+        Ok(paths) => paths,
+        Err(error) => {
+            unreadable.extend(error);
+            return Vec::new();
+        }
+    };
+    if paths.is_empty() {
+        daemon.warn(
+            0..0,
+            format!(
+                "{} has no network files; nothing is served until there is one, named *.toml",
+                dir.display()
+            ),
+        );
+    }
+    let mut networks = Vec::new();
+    for path in paths {
+        match File::read(&path) {
+            Ok(file) => {
+                let network = network_file::read(&file);
+                networks.push((file, network));
+            }
+            Err(error) => unreadable.extend(error),
+        }
+    }
+    networks
 }
 
 /// Lists the network files, in name order; hidden ones are an editor's.
