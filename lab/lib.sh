@@ -17,6 +17,10 @@ set -uo pipefail
 LAB_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(dirname "$LAB_DIR")
 export LEASEHOLD=${LEASEHOLD:-$ROOT/target/release/leasehold}
+if [[ ! -x $LEASEHOLD ]]; then
+  echo "lab: there is no $LEASEHOLD; \`make build\` makes it" >&2
+  exit 69
+fi
 [[ -n ${LAB:-} ]] || exec "$LAB_DIR/world.sh" "$(readlink -f "$0")" "$@"
 
 BRIDGE=br-int
@@ -92,7 +96,8 @@ finish() {
 # Shows the logs of a run that went wrong; the world itself goes away with its last process.
 end() {
   local status=$1 log
-  ((status == 0)) && return
+  # Interrupted: nobody asks why.
+  ((status == 0 || status == 130)) && return
   for log in "$LAB"/log/*; do
     [[ -s $log ]] && printf -- '--- %s\n' "${log##*/}" && tail -n 20 "$log"
   done
@@ -248,7 +253,8 @@ leasehold_spawn() {
 # leasehold_start: the same, until every port of a guest is served.
 leasehold_start() {
   leasehold_spawn
-  wait_for "$LIMIT" lh ports || die "leasehold does not answer: $(tail -n 3 "$LAB/log/leasehold")"
+  wait_for "$LIMIT" eval 'gone "$LEASEHOLD_PID" || lh ports'
+  lh ports >/dev/null || die "leasehold does not answer: $(tail -n 3 "$LAB/log/leasehold")"
   local guest
   for guest in "${!PORT[@]}"; do wait_serving "$guest"; done
 }
