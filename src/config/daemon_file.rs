@@ -390,7 +390,8 @@ const KIND: Form = Form { what: "a kind of source", like: "\"ovsdb\" or \"static
 /// RFC 6355, section 4.
 const DUID_UUID: u16 = 4;
 
-pub(super) const CONTROL_SOCKET: &str = "/run/leasehold/control.sock";
+/// Where the daemon listens unless the file says otherwise.
+pub const CONTROL_SOCKET: &str = "/run/leasehold/control.sock";
 const DEPLOYMENT_NAME: &str = "leasehold";
 const METRICS_LISTEN: &str = "127.0.0.1:9768";
 const NETWORKS_DIR: &str = "networks.d";

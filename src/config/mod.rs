@@ -14,6 +14,7 @@ mod tests;
 mod values;
 mod vm;
 
+pub use daemon_file::CONTROL_SOCKET;
 pub use defaults::explain_defaults;
 pub use diagnostics::ConfigErrors;
 

@@ -300,6 +300,16 @@ code = 43"#,
             IPV4_RANGE,
             r#"[[option]]
 family = 4
+code = 26
+u8 = 200"#,
+            &[
+                "6:1: option 26 (InterfaceMtu) cannot be read from this value; give it the type and length that its RFC says",
+            ],
+        ),
+        (
+            IPV4_RANGE,
+            r#"[[option]]
+family = 4
 code = 53
 u8 = 2"#,
             &[
