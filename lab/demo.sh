@@ -39,7 +39,7 @@ TEXT
   step "leasehold leases list"
   lh leases list | indented
   step "Metrics (an excerpt of http://$METRICS/metrics)"
-  metrics | tr -d '\r' |
+  metrics |
     grep -E '^leasehold_(requests|replies)_total.*(dhcpv4|dhcpv6|nd).* [1-9]|^leasehold_ports.* [1-9]' |
     indented
 

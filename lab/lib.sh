@@ -17,6 +17,10 @@ set -uo pipefail
 LAB_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(dirname "$LAB_DIR")
 export LEASEHOLD=${LEASEHOLD:-$ROOT/target/release/leasehold}
+if [[ ! -x $LEASEHOLD ]]; then
+  echo "lab: there is no $LEASEHOLD; \`make build\` makes it" >&2
+  exit 69
+fi
 [[ -n ${LAB:-} ]] || exec "$LAB_DIR/world.sh" "$(readlink -f "$0")" "$@"
 
 BRIDGE=br-int
@@ -92,7 +96,8 @@ finish() {
 # Shows the logs of a run that went wrong; the world itself goes away with its last process.
 end() {
   local status=$1 log
-  ((status == 0)) && return
+  # Interrupted: nobody asks why.
+  ((status == 0 || status == 130)) && return
   for log in "$LAB"/log/*; do
     [[ -s $log ]] && printf -- '--- %s\n' "${log##*/}" && tail -n 20 "$log"
   done
@@ -191,7 +196,7 @@ guest() {
 #   offload=on: the guest leaves its checksums unfinished, as virtio guests do
 plug() {
   local guest=$1 pair ids=libvirt tag='' offload=off
-  local nic=eth0-of-$guest column=()
+  local nic=eth0 column=()
   shift
   for pair in "$@"; do
     case $pair in
@@ -248,7 +253,8 @@ leasehold_spawn() {
 # leasehold_start: the same, until every port of a guest is served.
 leasehold_start() {
   leasehold_spawn
-  wait_for "$LIMIT" lh ports || die "leasehold does not answer: $(tail -n 3 "$LAB/log/leasehold")"
+  wait_for "$LIMIT" eval 'gone "$LEASEHOLD_PID" || lh ports'
+  lh ports >/dev/null || die "leasehold does not answer: $(tail -n 3 "$LAB/log/leasehold")"
   local guest
   for guest in "${!PORT[@]}"; do wait_serving "$guest"; done
 }
@@ -283,13 +289,14 @@ in_state() { [[ $(port_field "$2" state) == "$1" ]]; }
 # metrics: the whole text. metric NAME [LABEL=VALUE...]: the sum of the series that carry these.
 metrics() {
   on node timeout 5 bash -c 'exec 3<>"/dev/tcp/${1/://}"
-    printf "GET /metrics HTTP/1.0\r\nHost: %s\r\n\r\n" "$1" >&3; cat <&3' _ "$METRICS" 2>/dev/null
+    printf "GET /metrics HTTP/1.0\r\nHost: %s\r\n\r\n" "$1" >&3; cat <&3' \
+    _ "$METRICS" 2>/dev/null | tr -d '\r' | sed '1,/^$/d'
 }
 metric() {
   local name=$1 label
   shift
   local series=("$@")
-  metrics | tr -d '\r' | grep "^${name}[{ ]" | while read -r line; do
+  metrics | grep "^${name}[{ ]" | while read -r line; do
     for label in "${series[@]}"; do
       [[ $line == *"${label%%=*}=\"${label#*=}\""* ]] || continue 2
     done

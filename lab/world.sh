@@ -32,6 +32,7 @@ mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 mkdir /dev/shm/lab
 mount -t tmpfs -o mode=755 tmpfs /run
 export LAB=/dev/shm/lab TMPDIR=/dev/shm LC_ALL=C
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 # What takes longer is stuck: it is asked to end, so that it can show its logs, and then made to.
 timeout --foreground --kill-after=10 "${LAB_LIMIT:-600}" bash "$@" &

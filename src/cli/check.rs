@@ -33,8 +33,13 @@ pub(super) fn check(path: &Path, options: &Options) -> Result<(), Failure> {
 /// Reads the files, or says everything that is wrong with them.
 pub(super) fn load(path: &Path) -> Result<Config, Failure> {
     config::load(path).map_err(|errors| {
-        let excerpts = std::io::stderr().is_terminal();
-        Failure::new(ExitStatus::Config, errors.render(excerpts))
+        // A person is shown the place as well; a program gets one line a fault.
+        let text = if std::io::stderr().is_terminal() {
+            errors.render(true)
+        } else {
+            errors.lines.join("\n")
+        };
+        Failure::new(ExitStatus::Config, text)
     })
 }
 

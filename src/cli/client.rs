@@ -2,11 +2,25 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{ExitStatus, Failure};
+use crate::config;
 use crate::control::{Answer, Request};
+
+/// Finds the control socket. Files that are broken elsewhere do not hide the daemon: its answer is
+/// what the admin wants then.
+pub(super) fn socket(path: &Path) -> Result<PathBuf, Failure> {
+    if let Some(socket) = config::control_socket_of(path) {
+        return Ok(socket);
+    }
+    match config::load(path) {
+        Ok(config) => Ok(config.control_socket),
+        Err(_) if path.is_file() => Ok(PathBuf::from(config::CONTROL_SOCKET)),
+        Err(errors) => Err(Failure::new(ExitStatus::Config, errors.to_string())),
+    }
+}
 
 /// Asks the daemon one thing.
 pub(super) fn ask(socket: &Path, request: &Request) -> Result<Answer, Failure> {

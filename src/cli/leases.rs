@@ -22,7 +22,7 @@ pub(super) enum Command {
 }
 
 pub(super) fn leases(config: &Path, command: &Command) -> Result<(), Failure> {
-    let rows = rows(&check::load(config)?)?;
+    let rows = rows(config)?;
     match command {
         Command::List(options) if options.json => print_json(&rows),
         Command::List(_) if rows.is_empty() => print("no leases yet\n"),
@@ -42,11 +42,11 @@ pub(super) fn leases(config: &Path, command: &Command) -> Result<(), Failure> {
 }
 
 /// Asks the daemon; where none runs, reads its store.
-fn rows(config: &Config) -> Result<Vec<LeaseRow>, Failure> {
-    match client::ask(&config.control_socket, &Request::Leases) {
+fn rows(path: &Path) -> Result<Vec<LeaseRow>, Failure> {
+    match client::ask(&client::socket(path)?, &Request::Leases) {
         Ok(Answer::Leases(rows)) => Ok(rows),
         Ok(other) => Err(client::unexpected(other)),
-        Err(unreachable) => from_store(config).unwrap_or(Err(unreachable)),
+        Err(unreachable) => from_store(&check::load(path)?).unwrap_or(Err(unreachable)),
     }
 }
 

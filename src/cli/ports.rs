@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::table::{or_dash, render};
-use super::{Failure, ListOptions, check, client, print, print_json};
+use super::{Failure, ListOptions, client, print, print_json};
 use crate::control::{Answer, PortRow, PortState, Request};
 
 pub(super) fn ports(config: &Path, options: &ListOptions) -> Result<(), Failure> {
-    let socket = check::load(config)?.control_socket;
+    let socket = client::socket(config)?;
     match client::ask(&socket, &Request::Ports)? {
         Answer::Ports(rows) if options.json => print_json(&rows),
         Answer::Ports(rows) => print(&listing(&rows)),

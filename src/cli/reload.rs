@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use super::{ExitStatus, Failure, check, client, print};
-use crate::config::{self, Config};
+use super::{ExitStatus, Failure, client, print};
 use crate::control::{Answer, Request};
 
 pub(super) fn reload(config: &Path) -> Result<(), Failure> {
-    let socket = control_socket(config)?;
+    let socket = client::socket(config)?;
     match client::ask(&socket, &Request::Reload)? {
         Answer::Reload(outcome) => {
             let lines: String = outcome.lines.iter().map(|line| format!("{line}\n")).collect();
@@ -18,14 +17,5 @@ pub(super) fn reload(config: &Path) -> Result<(), Failure> {
             }
         }
         other => Err(client::unexpected(other)),
-    }
-}
-
-/// Finds the daemon even when the files are broken now: its answer is what the admin wants then.
-fn control_socket(path: &Path) -> Result<std::path::PathBuf, Failure> {
-    match config::load(path) {
-        Ok(Config { control_socket, .. }) => Ok(control_socket),
-        Err(_) => config::control_socket_of(path)
-            .map_or_else(|| check::load(path).map(|c| c.control_socket), Ok),
     }
 }

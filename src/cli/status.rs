@@ -3,11 +3,11 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::{Failure, ListOptions, check, client, print, print_json};
+use super::{Failure, ListOptions, client, print, print_json};
 use crate::control::{Answer, Count, Request, SourceStatus, Status, StoreStatus};
 
 pub(super) fn status(config: &Path, options: &ListOptions) -> Result<(), Failure> {
-    let socket = check::load(config)?.control_socket;
+    let socket = client::socket(config)?;
     match client::ask(&socket, &Request::Status)? {
         Answer::Status(status) if options.json => print_json(&status),
         Answer::Status(status) => print(&screen(&status)),

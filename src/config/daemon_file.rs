@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::diagnostics::File;
 use super::section::{At, Item, Keys, Section};
 use super::values::{
-    BRIDGE, Form, INTERFACE, LISTEN, MAC, NIC, NODE, PATH, PATTERN, TEMPLATE, TEXT, VM, name,
+    BRIDGE, Form, INTERFACE, LISTEN, MAC, NIC, NODE, PATH, PATTERN, TEMPLATE, VM, name,
     network_name,
 };
 use super::{Limits, Source, StaticPort, Store};
@@ -85,7 +85,7 @@ fn deployment(root: &Section<'_>) -> String {
     let section = root.get("deployment").and_then(|item| item.section(&DEPLOYMENT));
     section
         .and_then(|section| section.get("name"))
-        .and_then(|item| filled(&item, TEXT))
+        .and_then(|item| filled(&item, DEPLOYMENT_FORM))
         .unwrap_or_else(|| DEPLOYMENT_NAME.to_owned())
 }
 
@@ -228,17 +228,18 @@ impl Sources {
     fn static_ports(&mut self, section: &Section<'_>) -> Vec<StaticPort> {
         let ports = section.sections("port", &PORT);
         if ports.is_empty() && section.get("port").is_none() {
-            section.error("a static source has no [[source.port]]; give it one or leave it out");
+            let message = "a static source has no [[source.port]]; give it one or leave it out";
+            section.file.warn(section.span.clone(), message);
         }
         let mut seen = HashMap::new();
         let mut checked = Vec::new();
         for port in ports {
             let interface = port.require("interface", INTERFACE).and_then(|item| {
                 let name = interface(&item)?;
-                let line = super::diagnostics::line_of(item.file.text(), item.span.start);
-                if let Some(first) = seen.insert(name.clone(), line) {
+                if let Some(first) = seen.insert(name.clone(), item.span.start) {
                     item.error(format!(
-                        "interface {name:?} is named twice, first in line {first}; keep one of them"
+                        "interface {name:?} is named twice, first in line {}; keep one of them",
+                        item.file.line_of(first)
                     ));
                 }
                 Some(name)
@@ -330,7 +331,7 @@ fn template(item: &Item<'_>, pattern: Option<&Regex>) -> Option<String> {
         if pattern.is_some() && !known.contains(&capture) {
             let right = match known.as_slice() {
                 [] => format!("name it in the pattern: (?<{capture}>...)"),
-                known => format!("its captures are {}", known.join(", ")),
+                known => format!("it captures {}", known.join(", ")),
             };
             item.error(format!(
                 "{:?} uses {{{capture}}}, which the pattern does not capture; {right}",
@@ -379,6 +380,7 @@ fn path_in(base: &Path, item: &Item<'_>) -> Option<PathBuf> {
     filled(item, PATH).map(|text| base.join(text))
 }
 
+const DEPLOYMENT_FORM: Form = Form { what: "a deployment's name", like: "\"leasehold\"" };
 const FIELD: Form = Form {
     what: "a field of a port",
     like: "\"external-ids:iface-id\", \"other-config:KEY\", \"interface\" or \"bridge\"",
@@ -388,7 +390,8 @@ const KIND: Form = Form { what: "a kind of source", like: "\"ovsdb\" or \"static
 /// RFC 6355, section 4.
 const DUID_UUID: u16 = 4;
 
-pub(super) const CONTROL_SOCKET: &str = "/run/leasehold/control.sock";
+/// Where the daemon listens unless the file says otherwise.
+pub const CONTROL_SOCKET: &str = "/run/leasehold/control.sock";
 const DEPLOYMENT_NAME: &str = "leasehold";
 const METRICS_LISTEN: &str = "127.0.0.1:9768";
 const NETWORKS_DIR: &str = "networks.d";

@@ -28,6 +28,41 @@ struct Excerpt {
 struct Source {
     name: String,
     text: String,
+    /// Where each line begins, so that thousands of findings are placed quickly.
+    lines: Vec<usize>,
+}
+
+impl Source {
+    fn new(name: String, text: String) -> Self {
+        let after_newline = text.match_indices('\n').map(|(place, _)| place.saturating_add(1));
+        let lines = std::iter::once(0).chain(after_newline).collect();
+        Self { name, text, lines }
+    }
+
+    /// Returns the line of a byte, counted from 1, and where the line begins.
+    fn line(&self, offset: usize) -> (usize, usize) {
+        let line = self.lines.partition_point(|start| *start <= offset);
+        (line, self.lines.get(line.saturating_sub(1)).copied().unwrap_or_default())
+    }
+
+    /// Returns the line and the column of a byte, both counted from 1, the column in characters.
+    fn place(&self, offset: usize) -> (usize, usize) {
+        let (line, start) = self.line(offset);
+        let before = self.text.get(start..offset).unwrap_or_default();
+        (line, before.chars().count().saturating_add(1))
+    }
+
+    /// Draws the lines that `span` touches, with a mark below it.
+    fn excerpt(&self, span: &Range<usize>, renderer: &Renderer) -> String {
+        let (line, start) = self.line(span.start);
+        let (last, _) = self.line(span.end);
+        let end = self.lines.get(last).copied().unwrap_or(self.text.len());
+        let text = self.text.get(start..end).unwrap_or_default();
+        let marked = span.start.saturating_sub(start)..span.end.saturating_sub(start);
+        let annotation = AnnotationKind::Primary.span(marked);
+        let snippet = Snippet::source(text).line_start(line).annotation(annotation);
+        renderer.render(&[Group::with_level(Level::ERROR).element(snippet)])
+    }
 }
 
 impl ConfigErrors {
@@ -54,10 +89,7 @@ impl ConfigErrors {
             out.push_str(line);
             out.push('\n');
             if let Some(Excerpt { file, span }) = excerpt {
-                let annotation = AnnotationKind::Primary.span(span.clone());
-                let snippet = Snippet::source(&file.text).annotation(annotation);
-                let group = Group::with_level(Level::ERROR).element(snippet);
-                out.push_str(&renderer.render(&[group]));
+                out.push_str(&file.excerpt(span, &renderer));
                 out.push('\n');
             }
         }
@@ -105,7 +137,8 @@ impl File {
         })?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let valid = error.utf8_error().valid_up_to();
-            let (line, column) = place(&String::from_utf8_lossy(error.as_bytes()), valid);
+            let readable = String::from_utf8_lossy(error.as_bytes()).into_owned();
+            let (line, column) = Source::new(String::new(), readable).place(valid);
             ConfigErrors::unreadable(format!(
                 "{name}:{line}:{column}: the file is not UTF-8 text; save it as UTF-8"
             ))
@@ -115,7 +148,7 @@ impl File {
 
     pub(super) fn new(name: String, text: String) -> Self {
         Self {
-            source: Arc::new(Source { name, text }),
+            source: Arc::new(Source::new(name, text)),
             errors: RefCell::default(),
             warnings: RefCell::default(),
         }
@@ -127,6 +160,11 @@ impl File {
 
     pub(super) fn text(&self) -> &str {
         &self.source.text
+    }
+
+    /// Returns the line of a byte, counted from 1.
+    pub(super) fn line_of(&self, offset: usize) -> usize {
+        self.source.line(offset).0
     }
 
     /// Notes an error: what is wrong and, after a semicolon, what would be right.
@@ -161,8 +199,17 @@ impl File {
     }
 
     fn line(&self, finding: &Finding) -> String {
-        let (line, column) = place(&self.source.text, finding.span.start);
-        format!("{}:{line}:{column}: {}", self.source.name, finding.message)
+        let (line, column) = self.source.place(finding.span.start);
+        // What is quoted may hold anything; a diagnostic stays one line.
+        let escaped = |character: char| {
+            let (plain, hidden) = match character.is_control() {
+                true => (None, Some(character.escape_default())),
+                false => (Some(character), None),
+            };
+            plain.into_iter().chain(hidden.into_iter().flatten())
+        };
+        let message: String = finding.message.chars().flat_map(escaped).collect();
+        format!("{}:{line}:{column}: {message}", self.source.name)
     }
 }
 
@@ -170,17 +217,4 @@ impl File {
 pub(super) fn reason(error: &std::io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
-}
-
-/// Returns the line of a byte, counted from 1.
-pub(super) fn line_of(text: &str, offset: usize) -> usize {
-    place(text, offset).0
-}
-
-/// Returns the line and the column of a byte, both counted from 1, the column in characters.
-fn place(text: &str, offset: usize) -> (usize, usize) {
-    let before = text.get(..offset).unwrap_or(text);
-    let line = before.matches('\n').count().saturating_add(1);
-    let last = before.rsplit('\n').next().unwrap_or_default();
-    (line, last.chars().count().saturating_add(1))
 }

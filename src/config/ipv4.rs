@@ -42,6 +42,15 @@ pub(super) fn read(section: &Section<'_>, options: Vec<RawOption>) -> Option<Ipv
         .get("mask")
         .and_then(|item| item.choice(&[("subnet", Mask::Subnet), ("host", Mask::Host)], &[]))
         .unwrap_or_default();
+    if mask == Mask::Host
+        && gateway.is_none()
+        && let Some(item) = section.get("mask")
+    {
+        item.error(
+            "mask \"host\" sends everything through the gateway, and there is none; add gateway, \
+             or write \"subnet\"",
+        );
+    }
     let routes = routes(section, "routes", subnet).unwrap_or_default();
     let rapid_commit = section.get("rapid-commit").and_then(|item| item.boolean()).unwrap_or(false);
 

@@ -132,7 +132,7 @@ fn mode(
     subnet: Option<Ipv6Net>,
     reserves_addresses: bool,
 ) -> Option<AddressMode> {
-    let ranges = section.get("ranges");
+    let ranges = section.get("ranges").filter(|item| !item.items().is_empty());
     let mode = match section.get("mode") {
         Some(item) => {
             let mode = item.choice(&MODES, &[])?;
@@ -327,31 +327,27 @@ fn advertisement(section: &Section<'_>, has_gateway: bool) -> Option<RouterAdver
         Some(item) => interval(&item)?,
         None => Some(INTERVAL),
     };
-    let mut ra = unset_advertisement(interval, has_gateway);
+    let unset = unset_advertisement(interval, has_gateway);
     let longest = interval.map_or(0, |(_, longest)| longest);
-    if let Some(item) = section.get("router-lifetime") {
-        ra.router_lifetime = router_lifetime(&item, longest, has_gateway)?;
-    }
-    if let Some(item) = section.get("dns-lifetime") {
-        let lifetime = lifetime(&item)?.into_inner();
-        let least = u32::from(longest).saturating_mul(3);
-        // RFC 8106, section 5.1; 0 withdraws the servers.
-        if lifetime.0 != 0 && lifetime.0 < least {
-            item.error(format!(
-                "dns-lifetime {} is shorter than three of the longest intervals; write {} or more, \
-                 or \"0s\"",
-                duration(lifetime.0),
-                duration(least)
-            ));
-            return None;
-        }
-        ra.dns_lifetime = lifetime;
-    }
-    if let Some(item) = section.get("hop-limit") {
-        ra.hop_limit = item.number(0, 255)?;
-    }
-    ra.preference = preference(&section);
-    Some(ra)
+    let router_lifetime = match section.get("router-lifetime") {
+        Some(item) => router_lifetime(&item, longest, has_gateway),
+        None => Some(unset.router_lifetime),
+    };
+    let dns_lifetime = match section.get("dns-lifetime") {
+        Some(item) => dns_lifetime(&item, longest),
+        None => Some(unset.dns_lifetime),
+    };
+    let hop_limit = match section.get("hop-limit") {
+        Some(item) => item.number(0, 255),
+        None => Some(unset.hop_limit),
+    };
+    Some(RouterAdvertisement {
+        preference: preference(&section),
+        router_lifetime: router_lifetime?,
+        dns_lifetime: dns_lifetime?,
+        hop_limit: hop_limit?,
+        interval,
+    })
 }
 
 /// Fills in what is not written: lifetimes of three of the longest intervals.
@@ -365,6 +361,22 @@ fn unset_advertisement(interval: Option<(u16, u16)>, has_gateway: bool) -> Route
         interval,
         dns_lifetime: Lifetime(u32::from(longest).saturating_mul(3)),
     }
+}
+
+/// RFC 8106, section 5.1: at least three of the longest intervals; 0 withdraws the servers.
+fn dns_lifetime(item: &Item<'_>, longest: u16) -> Option<Lifetime> {
+    let lifetime = lifetime(item)?.into_inner();
+    let least = u32::from(longest).saturating_mul(3);
+    if lifetime.0 != 0 && lifetime.0 < least {
+        item.error(format!(
+            "dns-lifetime {} is shorter than three of the longest intervals; write {} or more, or \
+             \"0s\"",
+            duration(lifetime.0),
+            duration(least)
+        ));
+        return None;
+    }
+    Some(lifetime)
 }
 
 fn router_lifetime(item: &Item<'_>, longest: u16, has_gateway: bool) -> Option<u16> {
@@ -392,7 +404,6 @@ fn router_lifetime(item: &Item<'_>, longest: u16, has_gateway: bool) -> Option<u
 }
 
 /// Reads `"200s-600s"` or `"off"`; the outer `None`: it has an error.
-#[expect(clippy::option_option, reason = "an error, off, or bounds: three cases")]
 fn interval(item: &Item<'_>) -> Option<Option<(u16, u16)>> {
     let text = item.text(INTERVAL_FORM)?;
     if text == "off" {

@@ -14,6 +14,7 @@ mod tests;
 mod values;
 mod vm;
 
+pub use daemon_file::CONTROL_SOCKET;
 pub use defaults::explain_defaults;
 pub use diagnostics::ConfigErrors;
 
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::diagnostics::File;
+use self::network_file::NetworkFile;
 use crate::discovery::{IdentityRule, Preset};
 use crate::lease::{NetworkName, NicName, VmId};
 use crate::network::Network;
@@ -142,41 +144,17 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
     let Some(daemon) = daemon_file::read(&file, path) else {
         return Err(file.errors());
     };
-    let mut errors = ConfigErrors::none();
-    let mut networks = Vec::new();
     let mut unreadable = ConfigErrors::none();
-    match network_paths(&daemon.networks_dir) {
-        Ok(paths) => {
-            for path in paths {
-                match File::read(&path) {
-                    Ok(file) => {
-                        let network = network_file::read(&file);
-                        networks.push((file, network));
-                    }
-                    Err(error) => unreadable.extend(error),
-                }
-            }
-            if networks.is_empty() && unreadable.lines.is_empty() {
-                file.warn(
-                    0..0,
-                    format!(
-                        "{} has no network files; nothing is served until there is one, named \
-                         *.toml",
-                        daemon.networks_dir.display()
-                    ),
-                );
-            }
-        }
-        Err(error) => unreadable.extend(error),
-    }
+    let networks = read_networks(&file, &daemon.networks_dir, &mut unreadable);
     between::check(&networks);
+    // A file that could not be read may hold the network that a port names.
     if unreadable.lines.is_empty() {
         between::check_names(&file, &daemon.named_networks, &networks);
     }
     if daemon.match_decides {
         between::warn_of_matches(&networks);
     }
-    errors.extend(file.errors());
+    let mut errors = file.errors();
     errors.extend(unreadable);
     for (file, _) in &networks {
         errors.extend(file.errors());
@@ -213,6 +191,41 @@ pub fn control_socket_of(path: &Path) -> Option<PathBuf> {
     daemon_file::control_socket(&text, path)
 }
 
+/// Reads every network file; what cannot be read goes to `unreadable`.
+fn read_networks(
+    daemon: &File,
+    dir: &Path,
+    unreadable: &mut ConfigErrors,
+) -> Vec<(File, Option<NetworkFile>)> {
+    let paths = match network_paths(dir) {
+        Ok(paths) => paths,
+        Err(error) => {
+            unreadable.extend(error);
+            return Vec::new();
+        }
+    };
+    if paths.is_empty() {
+        daemon.warn(
+            0..0,
+            format!(
+                "{} has no network files; nothing is served until there is one, named *.toml",
+                dir.display()
+            ),
+        );
+    }
+    let mut networks = Vec::new();
+    for path in paths {
+        match File::read(&path) {
+            Ok(file) => {
+                let network = network_file::read(&file);
+                networks.push((file, network));
+            }
+            Err(error) => unreadable.extend(error),
+        }
+    }
+    networks
+}
+
 /// Lists the network files, in name order; hidden ones are an editor's.
 fn network_paths(dir: &Path) -> Result<Vec<PathBuf>, ConfigErrors> {
     let failed = |error: std::io::Error| {
@@ -238,7 +251,11 @@ fn network_paths(dir: &Path) -> Result<Vec<PathBuf>, ConfigErrors> {
 fn note_syntax(file: &File, faults: &[toml::de::Error]) -> Option<()> {
     for fault in faults {
         let message = fault.message().replace('\n', ", ");
-        file.error(fault.span().unwrap_or(0..0), format!("not valid TOML: {message}"));
+        let right = match message.as_str() {
+            "duplicate key" => "keep one of the two",
+            _ => "correct it here or just before",
+        };
+        file.error(fault.span().unwrap_or(0..0), format!("not valid TOML: {message}; {right}"));
     }
     faults.is_empty().then_some(())
 }

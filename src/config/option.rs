@@ -3,6 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
+use dhcproto::{Decodable, Decoder, v4, v6};
+
 use super::diagnostics::File;
 use super::section::{Item, Keys, Section};
 use super::values::{Form, IPV4, IPV6, TEXT, domain};
@@ -87,6 +89,15 @@ fn family(entry: &Section<'_>) -> Option<IpFamily> {
 fn option(entry: &Section<'_>, family: IpFamily) -> Option<RawOption> {
     let code = entry.require("code", CODE).and_then(|item| code(&item, family));
     let body = body(entry, family);
+    if let (Some(code), Some(body)) = (code, &body)
+        && let Some(name) = misfit(family, code, body)
+    {
+        entry.error(format!(
+            "option {code} ({name}) cannot be read from this value; give it the type and length \
+             that its RFC says"
+        ));
+        return None;
+    }
     let always = match entry.get("always") {
         Some(item) => item.boolean(),
         None => Some(false),
@@ -147,6 +158,40 @@ fn body(entry: &Section<'_>, family: IpFamily) -> Option<Vec<u8>> {
     Some(body)
 }
 
+/// Reads the body as a client would, if dhcproto knows the option's form. Returns the option's name
+/// if it cannot be read to its end.
+fn misfit(family: IpFamily, code: u16, body: &[u8]) -> Option<String> {
+    let read = || match family {
+        // dhcproto reads one address where RFC 5859 has a list.
+        IpFamily::V4 if code == TFTP_SERVERS => None,
+        IpFamily::V4 => misfit_dhcpv4(u8::try_from(code).ok()?, body),
+        IpFamily::V6 => misfit_dhcpv6(code, body),
+    };
+    // dhcproto's arithmetic may panic on a body that is too short: a misfit as well.
+    std::panic::catch_unwind(read).unwrap_or_else(|_| Some("a known one".to_owned()))
+}
+
+fn misfit_dhcpv4(code: u8, body: &[u8]) -> Option<String> {
+    let name = v4::OptionCode::from(code);
+    // A longer one is split over several (RFC 3396), which dhcproto joins elsewhere.
+    let length = u8::try_from(body.len()).ok()?;
+    let bytes = [&[code, length], body].concat();
+    let mut decoder = Decoder::new(&bytes);
+    let option = v4::DhcpOption::decode(&mut decoder);
+    let fits = option.is_ok() && decoder.buffer().is_empty();
+    (!fits).then(|| format!("{name:?}"))
+}
+
+fn misfit_dhcpv6(code: u16, body: &[u8]) -> Option<String> {
+    let name = v6::OptionCode::from(code);
+    let length = u16::try_from(body.len()).ok()?;
+    let bytes = [&code.to_be_bytes()[..], &length.to_be_bytes(), body].concat();
+    let mut decoder = Decoder::new(&bytes);
+    let option = v6::DhcpOption::decode(&mut decoder);
+    let fits = option.is_ok() && decoder.buffer().is_empty();
+    (!fits).then(|| format!("{name:?}"))
+}
+
 /// Encodes one value or a list of them, one behind the other.
 fn each(item: &Item<'_>, encode: impl Fn(&Item<'_>) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
     let parts: Vec<Option<Vec<u8>>> = item.one_or_many().iter().map(encode).collect();
@@ -199,6 +244,9 @@ const VALUES: &[&str] = &["hex", "ip", "text", "u8", "u16", "u32", "domain", "bo
 const FAMILY: Form = Form { what: "an address family", like: "4 or 6" };
 const CODE: Form = Form { what: "an option's code", like: "43" };
 const HEX: Form = Form { what: "bytes in hexadecimal", like: "\"0104c0a80001\"" };
+
+/// RFC 5859.
+const TFTP_SERVERS: u16 = 150;
 
 /// Requested address, lease time, overload, message type, server id, parameter list, message,
 /// largest size, T1, T2, client id (RFC 2132), rapid commit (RFC 4039), relay information

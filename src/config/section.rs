@@ -100,7 +100,7 @@ impl<'a> Section<'a> {
     }
 
     /// Returns the tables of `[[key]]`, or of a list of inline tables.
-    pub(super) fn sections(&self, key: &'static str, keys: &'static Keys) -> Vec<Section<'a>> {
+    pub(super) fn sections(&self, key: &'static str, keys: &'static Keys) -> Vec<Self> {
         let items = self.get(key).map(|item| item.items()).unwrap_or_default();
         items.iter().filter_map(|item| item.section(keys)).collect()
     }
@@ -200,8 +200,7 @@ impl<'a> Item<'a> {
 
     /// Reads one word of a list of words; `later` holds the words that are not built yet.
     pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)], later: &[&str]) -> Option<T> {
-        let quoted: Vec<String> = choices.iter().map(|(word, _)| format!("{word:?}")).collect();
-        let known = quoted.join(" or ");
+        let known = alternatives(choices.iter().map(|(word, _)| *word));
         let Some(text) = self.value.as_str() else {
             self.error_type(&known);
             return None;
@@ -219,7 +218,7 @@ impl<'a> Item<'a> {
     }
 
     /// Returns the members of a list.
-    pub(super) fn items(&self) -> Vec<Item<'a>> {
+    pub(super) fn items(&self) -> Vec<Self> {
         let Some(array) = self.value.as_array() else {
             self.error_type("a list, in brackets");
             return Vec::new();
@@ -236,7 +235,7 @@ impl<'a> Item<'a> {
     }
 
     /// Returns the members of a list, or the value itself if it is none.
-    pub(super) fn one_or_many(&self) -> Vec<Item<'a>> {
+    pub(super) fn one_or_many(&self) -> Vec<Self> {
         if self.value.is_array() { self.items() } else { vec![self.clone()] }
     }
 
@@ -252,6 +251,16 @@ impl<'a> Item<'a> {
     /// Joins a value with the place of this one.
     pub(super) fn at<T>(&self, value: T) -> At<T> {
         Spanned::new(self.span.clone(), value)
+    }
+}
+
+/// Joins words as `"a", "b" or "c"`.
+fn alternatives<'w>(words: impl Iterator<Item = &'w str>) -> String {
+    let quoted: Vec<String> = words.map(|word| format!("{word:?}")).collect();
+    match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
     }
 }
 

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::diagnostics::line_of;
 use super::ipv4::{self, Ipv4Part};
 use super::ipv6::{self, Ipv6Part, is_autonomous};
 use super::network_file::{Claim, Part};
@@ -18,13 +17,13 @@ use crate::network::{Hostname, PoolRange, VmEntry};
 pub(super) struct Entries {
     pub(super) entries: Vec<VmEntry>,
     pub(super) claims: Vec<Claim>,
-    /// The line of each VM and NIC.
+    /// Where each VM and NIC stands.
     seen: HashMap<(VmId, Option<NicName>), usize>,
     ipv4: Reserved<Ipv4Addr>,
     ipv6: Reserved<Ipv6Addr>,
 }
 
-/// The line in which each address of one family is reserved.
+/// Where each address of one family is reserved.
 type Reserved<A> = HashMap<A, usize>;
 
 /// What a reservation must keep to; `None`: the section has errors of its own.
@@ -83,8 +82,9 @@ impl Entries {
     }
 
     fn refuse_duplicate(&mut self, item: &Item<'_>, id: &VmId, nic: Option<&NicName>) {
-        let line = line_of(item.file.text(), item.span.start);
-        if let Some(first) = self.seen.insert((id.clone(), nic.cloned()), line) {
+        let key = (id.clone(), nic.cloned());
+        if let Some(first) = self.seen.insert(key, item.span.start) {
+            let first = item.file.line_of(first);
             let nic = nic.map_or_else(|| "without nic".to_owned(), |nic| format!("with nic {nic}"));
             item.error(format!(
                 "VM {id} {nic} is named twice, first in line {first}; join the two entries"
@@ -128,8 +128,8 @@ impl Entries {
     ) -> Vec<A> {
         let mut kept = Vec::new();
         for (item, address) in items {
-            let line = line_of(item.file.text(), item.span.start);
-            if let Some(first) = reserved(self).insert(address, line) {
+            if let Some(first) = reserved(self).insert(address, item.span.start) {
+                let first = item.file.line_of(first);
                 item.error(format!(
                     "address {address} is reserved twice, first in line {first}; give every VM its \
                      own"

@@ -110,6 +110,11 @@ async fn serve(config: Config, broker: BrokerClient) -> Result<Ports, RunError> 
         .map_err(|error| refused("listening to the kernel's link events", &error))?;
     tokio::spawn(watch_links(watcher, link_events));
     let pool = SocketPool::new(broker.clone());
+    // Asked for before the first port needs one: a missing privilege is said at the start.
+    pool.prepare(SPARE_SOCKETS).await.map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => RunError::NoPermission(error.to_string()),
+        _ => RunError::System(error.to_string()),
+    })?;
     let ports = Ports::new(pool, config.limits, port_reports);
     let sources = Sources::start(&config, connector(broker), source_events);
     let control_task = tokio::spawn(control.serve(control_requests));
@@ -230,9 +235,9 @@ impl Signals {
 fn refused(doing: &str, error: &io::Error) -> RunError {
     let text = format!("{doing}: {error}");
     match error.kind() {
-        io::ErrorKind::PermissionDenied => RunError::NoPermission(format!(
-            "{text}; run it as root or as systemd/leasehold.service does"
-        )),
+        io::ErrorKind::PermissionDenied => {
+            RunError::NoPermission(format!("{text}; run leasehold as root or as its own user"))
+        }
         _ => RunError::System(text),
     }
 }
@@ -251,6 +256,9 @@ const WORKERS_MAX: usize = 4;
 
 /// How long to wait before the kernel is asked again.
 const LINK_RETRY: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Sockets that are opened ahead of need.
+const SPARE_SOCKETS: usize = 4;
 
 /// What may wait for the supervisor; senders on the packet path do not wait, the others may.
 const QUEUE: usize = 1_024;

@@ -64,6 +64,12 @@ impl HostnameTemplate {
         Ok(Self(text.to_owned()))
     }
 
+    /// Returns the text as it was given.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Makes the host name of one NIC; `None` if nothing is left after the sanitiser.
     #[must_use]
     pub fn render(&self, vm: &VmId, nic: &NicName) -> Option<Hostname> {

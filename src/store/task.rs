@@ -42,7 +42,8 @@ pub fn spawn(
 }
 
 impl StoreHandle {
-    /// Makes `changes` durable, all or none. Resolves after the commit.
+    /// Makes `changes` durable, all or none. Resolves after the commit; dropped earlier, they may
+    /// still be committed.
     ///
     /// # Errors
     /// [`StoreError`] if they are not durable; the caller keeps them and tries again.
@@ -108,3 +109,129 @@ const QUEUE: usize = 1_024;
 
 /// Requests that share one commit at most, so that the first of them is not kept waiting.
 const MAX_GROUP: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::mpsc as blocking;
+    use std::task::Poll;
+
+    use super::*;
+    use crate::lease::LeaseKey;
+    use crate::store::Loaded;
+    use crate::telemetry::Metrics;
+
+    /// Tells the test of every commit and waits for its result.
+    struct Scripted {
+        commits: mpsc::UnboundedSender<Vec<Change>>,
+        results: blocking::Receiver<Result<(), StoreError>>,
+    }
+
+    impl LeaseStore for Scripted {
+        fn load(&mut self) -> Result<Loaded, StoreError> {
+            Ok(Loaded::default())
+        }
+
+        fn write(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+            self.commits.send(changes.to_vec()).unwrap();
+            self.results.recv().unwrap()
+        }
+    }
+
+    struct Bench {
+        handle: StoreHandle,
+        thread: StoreThread,
+        metrics: Metrics,
+        commits: mpsc::UnboundedReceiver<Vec<Change>>,
+        results: blocking::Sender<Result<(), StoreError>>,
+    }
+
+    fn bench() -> Bench {
+        let (committed, commits) = mpsc::unbounded_channel();
+        let (results, scripted) = blocking::channel();
+        let metrics = Metrics::new().unwrap();
+        let store = Scripted { commits: committed, results: scripted };
+        let (handle, thread) = spawn(Box::new(store), metrics.store("memory")).unwrap();
+        Bench { handle, thread, metrics, commits, results }
+    }
+
+    fn change(vm: &str) -> Change {
+        Change::Delete(LeaseKey {
+            network: "blue".parse().unwrap(),
+            vm: vm.parse().unwrap(),
+            nic: "default".parse().unwrap(),
+        })
+    }
+
+    type Write<'a> = Pin<Box<dyn Future<Output = Result<(), StoreError>> + 'a>>;
+
+    /// Starts a write as far as the queue.
+    async fn queue<'a>(handle: &'a StoreHandle, vm: &str) -> Write<'a> {
+        let mut write: Write<'a> = Box::pin(handle.write(vec![change(vm)]));
+        let poll = std::future::poll_fn(|context| Poll::Ready(write.as_mut().poll(context))).await;
+        assert!(poll.is_pending());
+        write
+    }
+
+    #[tokio::test]
+    async fn writes_that_queue_behind_a_commit_share_the_next_one() {
+        let mut bench = bench();
+        let first = queue(&bench.handle, "a").await;
+        assert_eq!(bench.commits.recv().await, Some(vec![change("a")]));
+        let second = queue(&bench.handle, "b").await;
+        let third = queue(&bench.handle, "c").await;
+        bench.results.send(Ok(())).unwrap();
+        assert_eq!(first.await, Ok(()));
+        assert_eq!(bench.commits.recv().await, Some(vec![change("b"), change("c")]));
+        bench.results.send(Ok(())).unwrap();
+        assert_eq!((second.await, third.await), (Ok(()), Ok(())));
+    }
+
+    #[tokio::test]
+    async fn a_failed_commit_is_told_to_every_writer_and_forgotten() {
+        let mut bench = bench();
+        let first = queue(&bench.handle, "a").await;
+        bench.commits.recv().await.unwrap();
+        let second = queue(&bench.handle, "b").await;
+        let third = queue(&bench.handle, "c").await;
+        bench.results.send(Ok(())).unwrap();
+        first.await.unwrap();
+        let failure = Err(StoreError("no space".to_owned()));
+        bench.results.send(failure.clone()).unwrap();
+        assert_eq!((second.await, third.await), (failure.clone(), failure));
+        assert!(bench.metrics.render().contains("leasehold_store_up{backend=\"memory\"} 0\n"));
+
+        bench.commits.recv().await.unwrap();
+        let again = queue(&bench.handle, "b").await;
+        bench.results.send(Ok(())).unwrap();
+        assert_eq!(again.await, Ok(()));
+        assert_eq!(bench.commits.recv().await, Some(vec![change("b")]));
+        assert!(bench.metrics.render().contains("leasehold_store_up{backend=\"memory\"} 1\n"));
+    }
+
+    #[tokio::test]
+    async fn stop_commits_what_is_queued_and_refuses_what_comes_later() {
+        let mut bench = bench();
+        let first = queue(&bench.handle, "a").await;
+        bench.commits.recv().await.unwrap();
+        let second = queue(&bench.handle, "b").await;
+        bench.results.send(Ok(())).unwrap();
+        bench.results.send(Ok(())).unwrap();
+        bench.thread.stop().await;
+        assert_eq!((first.await, second.await), (Ok(()), Ok(())));
+        assert_eq!(bench.commits.recv().await, Some(vec![change("b")]));
+        let error = bench.handle.write(vec![change("c")]).await.unwrap_err();
+        assert!(error.0.contains("closed"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_thread_ends_when_every_handle_is_gone() {
+        let Bench { handle, thread, mut commits, .. } = bench();
+        drop(handle);
+        let StoreThread { queue, thread } = thread;
+        drop(queue);
+        // The store is dropped with the thread, and the test's channel with the store.
+        assert_eq!(commits.recv().await, None);
+        thread.join().unwrap();
+    }
+}

@@ -279,6 +279,23 @@ fn one_flipped_bit_anywhere_never_changes_or_hides_a_lease() {
     assert!(set_aside > 300, "only {set_aside} flips reached a row");
 }
 
+#[test]
+fn a_page_that_lost_a_row_unseen_is_refused_and_kept() {
+    let directory = filled(&[lease("demo/a", 1), lease("demo/b", 2), lease("demo/c", 3)]);
+    let file = directory.path().join("leases.sqlite");
+    let mut bytes = fs::read(&file).unwrap();
+    // The second page is the leaf of `leases`: its kind, and how many rows it says it has.
+    assert_eq!((bytes[4_096], bytes[4_100]), (0x0a, 3));
+    bytes[4_100] = 2;
+    fs::write(&file, &bytes).unwrap();
+    let mut store = EmbeddedStore::open(directory.path()).unwrap();
+    let StoreError(error) = store.load().unwrap_err();
+    assert!(error.contains("leases.sqlite") && error.contains("structure"), "{error}");
+    assert!(error.contains("move it"), "{error}");
+    drop(store);
+    assert_eq!(fs::read(&file).unwrap(), bytes);
+}
+
 fn any_lease() -> impl Strategy<Value = Lease> {
     let key =
         ("[a-zA-Z0-9_.-]{1,63}", "[!-~]{1,253}", "[!-~]{1,253}").prop_map(|(network, vm, nic)| {

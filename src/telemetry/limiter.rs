@@ -12,6 +12,8 @@ pub struct LogLimiter<K> {
     interval: Duration,
     max_keys: usize,
     keys: HashMap<K, Entry>,
+    /// When keys that have been quiet for an interval were last forgotten.
+    swept: Mono,
     /// Serves every key that found no room among `keys`.
     rest: Option<Entry>,
 }
@@ -26,35 +28,30 @@ impl<K: Eq + Hash> LogLimiter<K> {
     /// Makes a limiter that remembers at most `max_keys` keys; further ones share one entry.
     #[must_use]
     pub fn new(interval: Duration, max_keys: usize) -> Self {
-        Self { interval, max_keys, keys: HashMap::new(), rest: None }
+        Self { interval, max_keys, keys: HashMap::new(), swept: Mono::default(), rest: None }
     }
 
     /// Asks whether a line of `key` may be written: `Some` with the number of lines held back
     /// since the last one, or `None`: hold it back.
     pub fn admit(&mut self, key: K, now: Mono) -> Option<u64> {
         let interval = self.interval;
-        if !self.keys.contains_key(&key) && self.keys.len() >= self.max_keys {
-            // What held nothing back and may write again anyway needs no memory.
-            self.keys.retain(|_, entry| now.since(entry.last) < interval || entry.held_back > 0);
-            if self.keys.len() >= self.max_keys {
-                self.keys.retain(|_, entry| now.since(entry.last) < interval);
-            }
-            if self.keys.len() >= self.max_keys {
-                return match &mut self.rest {
-                    Some(entry) => entry.admit(interval, now),
-                    rest @ None => {
-                        *rest = Some(Entry { last: now, held_back: 0 });
-                        Some(0)
-                    }
-                };
-            }
+        if let Some(known) = self.keys.get_mut(&key) {
+            return known.admit(interval, now);
         }
-        match self.keys.entry(key) {
-            std::collections::hash_map::Entry::Occupied(mut known) => {
-                known.get_mut().admit(interval, now)
-            }
-            std::collections::hash_map::Entry::Vacant(new) => {
-                new.insert(Entry { last: now, held_back: 0 });
+        // Once an interval: a flood of new keys must not cost a sweep a line.
+        if self.keys.len() >= self.max_keys && now.since(self.swept) >= interval {
+            self.keys.retain(|_, entry| now.since(entry.last) < interval);
+            self.swept = now;
+        }
+        let fresh = Entry { last: now, held_back: 0 };
+        if self.keys.len() < self.max_keys {
+            self.keys.insert(key, fresh);
+            return Some(0);
+        }
+        match &mut self.rest {
+            Some(entry) => entry.admit(interval, now),
+            rest @ None => {
+                *rest = Some(fresh);
                 Some(0)
             }
         }

@@ -14,7 +14,8 @@ expect "routes" "10.0.0.0/8 via 10.20.0.254" routes4 db-1
 expect "IPv6 address" 2001:db8:20::10/128 address6 db-1
 expect "IPv6 router" fe80::1 default6 db-1
 expect "MTU" 1450 mtu db-1
-expect "host name" db-1 name_of db-1
+# Its hook takes the full name, option 81 (RFC 4702), where there is one.
+expect "host name" db-1.blue.example name_of db-1
 
 # dhcpcd joins what DHCPv4, DHCPv6 and the router advertisement say.
 name_servers() { dns db-1 | tr ' ' '\n' | sort -u | paste -sd' '; }

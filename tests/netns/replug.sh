@@ -51,7 +51,7 @@ unplug web-1
 plug web-1 ids=none
 expect "a port that names no VM" unidentified port_field vnet7 state
 vsctl set Interface vnet7 external_ids:vm-uuid="${VM[web-1]}" \
-  external_ids:iface-id=eth0-of-web-1 "external_ids:attached-mac=\"${MAC[web-1]}\""
+  external_ids:iface-id=eth0 "external_ids:attached-mac=\"${MAC[web-1]}\""
 wait_serving web-1
 took "named late, by OpenStack's ids"
 

@@ -23,7 +23,7 @@ spawn node ovs-vswitchd ovs-vswitchd unix:/run/openvswitch/db.sock --pidfile -vc
 vsctl add-br "$BRIDGE" -- set Bridge "$BRIDGE" datapath_type=netdev
 expect "the source's metric with the database" 1 metric leasehold_source_up
 vsctl --no-wait add-port "$BRIDGE" vnet0 -- set Interface vnet0 external_ids:vm-id=demo/db-1 \
-  external_ids:iface-id=eth0-of-db-1 'external_ids:attached-mac="52:54:00:12:34:01"'
+  external_ids:iface-id=eth0 'external_ids:attached-mac="52:54:00:12:34:01"'
 expect "a port without its interface" no-device port_field vnet0 state
 guest db-1
 wait_serving db-1
