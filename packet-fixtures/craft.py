@@ -968,13 +968,13 @@ def show(prefix):
 def describe_input(octets):
     """As `describe`, for frames that even scapy fails on, or spends minutes on."""
     def give_up(*_):
-        raise TimeoutError
+        raise KeyboardInterrupt  # scapy catches every Exception, and goes on
 
     signal.signal(signal.SIGALRM, give_up)
     signal.alarm(2)
     try:
         return describe(Ether(octets))
-    except Exception as error:  # noqa: BLE001
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001
         return f"{len(octets)} bytes that scapy cannot read ({type(error).__name__})"
     finally:
         signal.alarm(0)
