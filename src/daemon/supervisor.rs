@@ -20,10 +20,10 @@ use crate::clock;
 use crate::config::Config;
 use crate::control::{Answer, PortState, ReloadOutcome, Request};
 use crate::discovery::{SourceEvent, SourceId};
-use crate::lease::{Assignment, Lease, LeaseChange, LeaseKey, LeaseTable, Occasion};
+use crate::lease::{Assignment, Family, Lease, LeaseChange, LeaseKey, LeaseTable, Occasion};
 use crate::net::LinkEvent;
 use crate::network::{AddressMode, Network};
-use crate::outcome::Note;
+use crate::outcome::{Note, Protocol};
 use crate::store::{Change, StoreError, StoreHandle, StoreThread};
 use crate::telemetry::{LogLimiter, Metrics};
 use crate::time::Mono;
@@ -235,24 +235,38 @@ impl Supervisor {
                     self.write(BTreeSet::from([key]));
                 }
             }
-            PortEvent::Noted(note @ Note::Declined) => {
+            PortEvent::Noted(protocol, note @ Note::Declined) => {
                 let network = Arc::clone(&service.network);
                 self.warn(&interface, &key, note, "the guest declined its address: it is in use");
+                // It speaks of the address before: its new one is not served yet.
+                if self.undurable.contains_key(&key) {
+                    return;
+                }
+                let family = match protocol {
+                    Protocol::Dhcpv6 => Family::Ipv6,
+                    Protocol::Dhcpv4 | Protocol::Nd | Protocol::Arp | Protocol::Other => {
+                        Family::Ipv4
+                    }
+                };
+                let addresses = |lease: &Lease| (lease.ipv4, lease.ipv6);
+                let before = self.table.get(&key).map(addresses);
                 let occasion = Occasion { node: &self.config.node, wall };
-                if self.table.decline(&network, &key, occasion).is_some() {
-                    // A new address waits for this write, as any new address does.
-                    self.undurable.insert(key.clone(), self.writes.saturating_add(1));
+                if let Some(lease) = self.table.decline(&network, &key, family, occasion) {
+                    if before != Some(addresses(&lease)) {
+                        // A new address waits for this write, as any new address does.
+                        self.undurable.insert(key.clone(), self.writes.saturating_add(1));
+                    }
                     self.write(BTreeSet::from([key]));
                     self.gauges_soon();
                 }
             }
-            PortEvent::Noted(note @ Note::ForeignServer) => {
+            PortEvent::Noted(_, note @ Note::ForeignServer) => {
                 self.warn(&interface, &key, note, "the VM acts as a DHCP server or router");
             }
-            PortEvent::Noted(note @ Note::OptionsLeftOut) => {
+            PortEvent::Noted(_, note @ Note::OptionsLeftOut) => {
                 self.warn(&interface, &key, note, "a reply had no room for all its options");
             }
-            PortEvent::Noted(Note::Released | Note::Arrived) => {}
+            PortEvent::Noted(_, Note::Released | Note::Arrived) => {}
         }
     }
 
