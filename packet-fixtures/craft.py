@@ -170,6 +170,8 @@ case("dhcpv4/discover-all-options", "A client that asks for every option gets al
      dhcp4("discover", (57, b"\x05\xdc"), (55, bytes(range(1, 255)))))
 case("dhcpv4/discover-repeated-list", "A code that the client lists often is given once.",
      "A8; RFC 2131 4.3.1", dhcp4("discover", (55, bytes([6, 3, 6, 6, 3, 1]))))
+case("dhcpv4/discover-router-listed-first", "The mask comes before the router, whatever the client "
+     "listed first.", "A8; RFC 2132 3.3", dhcp4("discover", (55, b"\x06\x03\x01")))
 case("dhcpv4/discover-pxe", "Options that firmware sends are walked over; what the network sets by "
      "code is given to who asks.", "A8; A11; RFC 4578 2.1",
      dhcp4("discover", (93, b"\x00\x07"), (94, b"\x01\x03\x10"), (97, b"\0" + bytes(range(16))),
@@ -259,6 +261,9 @@ case("dhcpv4/release", "A RELEASE is noted; the next DISCOVER is offered the sam
      dhcp4("discover"))
 case("dhcpv4/release-other-server", "A RELEASE to another server is not for us.",
      "A6; RFC 2131 4.3.4", dhcp4("release", server("10.20.0.99"), src=OWN, ciaddr=OWN, dst=GATEWAY))
+case("dhcpv4/release-other-address", "A RELEASE of an address that the VM does not hold changes "
+     "nothing.", "A6; RFC 2131 4.3.4",
+     dhcp4("release", server(GATEWAY), src=OTHER, ciaddr=OTHER, dst=GATEWAY, to=GATEWAY_MAC))
 case("dhcpv4/decline", "A DECLINE is noted.", "A6; RFC 2131 4.3.3",
      dhcp4("decline", asked(OWN), server(GATEWAY)))
 case("dhcpv4/decline-other-address", "A DECLINE of another VM's address changes nothing.",
@@ -740,7 +745,7 @@ case("hostile/dhcpv4-other-client-id", "Another VM's client identifier moves no 
      "A10; RFC 2131 4.2", dhcp4("discover", (61, b"\1" + bytes.fromhex("525400654321"))),
      dhcp4("request", asked(OTHER), (61, b"\1" + bytes.fromhex("525400654321"))))
 case("hostile/dhcpv4-names", "Names with line ends, escapes, pointers and no end are not used: "
-     "ours is sent.", "A13; RFC 4702 3.3; RFC 1123 2.1",
+     "ours is sent.", "A13; RFC 4702 2.3; RFC 1123 2.1",
      dhcp4("discover", (12, b"a\nserver 6.6.6.6\x1b[31m"), (55, b"\x0c")),
      dhcp4("discover", (12, b""), (55, b"\x0c")),
      dhcp4("discover", (81, b"\x04\0\0" + b"\xc0\x03" * 60), (55, b"\x51\x0c")),
@@ -809,7 +814,7 @@ case("hostile/dhcpv6-nested-ia-na", "IA_NA in addresses in IA_NA.", "E8; RFC 991
 case("hostile/dhcpv6-many-options", "300 options, none of them known.", "E8",
      dhcp6(DHCP6_Solicit, client6(), Raw(opt6(0xfff0) * 300)))
 case("hostile/dhcpv6-many-ias", "More IAs, addresses and requested options than a client needs.",
-     "E8; RFC 9915 23", dhcp6(DHCP6_Solicit, client6(), *(ia_na(number) for number in range(40))),
+     "E8; RFC 9915 22", dhcp6(DHCP6_Solicit, client6(), *(ia_na(number) for number in range(40))),
      dhcp6(DHCP6_Solicit, client6(), ia_na(1, *([OWN6] * 40))),
      dhcp6(DHCP6_Solicit, client6(), ia_na(), Raw(opt6(6, b"\0\x17" * 600))))
 case("hostile/dhcpv6-source-address", "A Solicit from a global address, from none, from a group.",

@@ -111,6 +111,10 @@ pub(super) fn decide(
         Kind::Release if is_for_other_server(profile, request) => {
             Decided::Dropped(DropReason::OtherServer)
         }
+        // RFC 2131, section 4.4.1, table 5: here `ciaddr` names it.
+        Kind::Release if request.client_address != Some(address) => {
+            Decided::Dropped(DropReason::Invalid)
+        }
         Kind::Release => Decided::Noted(Note::Released),
     }
 }

@@ -1,7 +1,7 @@
 //! An [`Answer`] to the bytes of a BOOTP message: which options, in which order, in which field.
 //!
-//! Order (clause A8): 53, 54, 51, then what the client listed, 121 before 3, then what is sent to
-//! everybody, then 80, 52 and 61. If the options field is too small, `file` and `sname` take
+//! Order (clause A8): 53, 54, 51, then what the client listed, 1 and 121 before 3, then what is sent
+//! to everybody, then 80, 52 and 61. If the options field is too small, `file` and `sname` take
 //! options too (RFC 2132, section 9.3), at last an option is split over the fields (RFC 3396). Room
 //! is given by priority; what still does not fit is left out, and the reply says so.
 
@@ -193,6 +193,8 @@ impl<'a> Selection<'a> {
             .map(|routes| (routes, list.is_some_and(|list| list.contains(&routes))));
         for listed in list.unwrap_or_default() {
             if *listed == code::ROUTER {
+                // RFC 2132, section 3.3: the mask stands before the router, whatever the list says.
+                selection.choose(code::SUBNET_MASK);
                 for (routes, _) in routes.iter().filter(|(_, is_listed)| *is_listed) {
                     selection.choose(*routes);
                 }

@@ -401,6 +401,8 @@ fn release_and_decline_are_noted_if_they_are_for_us() {
         (release().naming_server(SERVER), Decision::Noted(Note::Released)),
         (release(), Decision::Noted(Note::Released)),
         (release().naming_server(OFF_SUBNET), other),
+        (release().ciaddr(OTHERS).sent(OTHERS, SERVER), invalid),
+        (release().ciaddr(ZERO), invalid),
         (decline().requested(OWN).naming_server(SERVER), Decision::Noted(Note::Declined)),
         (decline().requested(OWN), Decision::Noted(Note::Declined)),
         (decline().requested(OWN).naming_server(OFF_SUBNET), other),
@@ -467,12 +469,13 @@ fn a_destination_at_which_nobody_serves_is_dropped() {
 fn options_follow_the_clients_list() {
     let client = Client::new(MessageType::Discover);
     for (list, codes) in [
-        // What the client lists, without repeats and unknown codes; 1, 58 and 59 in any case.
+        // What the client lists, without repeats and unknown codes; 1 (never behind 3), 58 and 59
+        // in any case.
         (&[6, 15, 6, 200, 53, 61, 12][..], &[53, 54, 51, 6, 15, 12, 1, 58, 59, 61][..]),
-        (&[3, 59, 121, 51], &[53, 54, 51, 121, 3, 59, 1, 58, 61]),
-        (&[3, 1, 249, 121], &[53, 54, 51, 121, 249, 3, 1, 58, 59, 61]),
-        (&[121, 28, 3], &[53, 54, 51, 121, 28, 3, 1, 58, 59, 61]),
-        (&[3], &[53, 54, 51, 3, 1, 58, 59, 61]),
+        (&[3, 59, 121, 51], &[53, 54, 51, 1, 121, 3, 59, 58, 61]),
+        (&[3, 1, 249, 121], &[53, 54, 51, 1, 121, 249, 3, 58, 59, 61]),
+        (&[121, 28, 3], &[53, 54, 51, 121, 28, 1, 3, 58, 59, 61]),
+        (&[3], &[53, 54, 51, 1, 3, 58, 59, 61]),
     ] {
         let client = Client { message: client.message.clone(), ..client }.asking_for(list);
         assert_eq!(client.codes(&profile()), codes, "{list:?}");
@@ -507,7 +510,7 @@ fn a_host_mask_comes_with_its_routes_and_without_a_broadcast_address() {
     let client = Client::new(MessageType::Discover).asking_for(&[3, 28]);
     let options = client.options(&profile);
     let codes: Vec<u8> = options.iter().map(|(code, _)| *code).collect();
-    assert_eq!(codes, [53, 54, 51, 3, 1, 121, 58, 59, 61]);
+    assert_eq!(codes, [53, 54, 51, 1, 3, 121, 58, 59, 61]);
     assert!(options.contains(&(1, vec![255; 4])));
     let routes =
         [&[32, 10, 20, 0, 1, 0, 0, 0, 0][..], &[0, 10, 20, 0, 1], &[9, 10, 128, 10, 20, 0, 254]];
@@ -690,13 +693,13 @@ fn what_does_not_fit_is_left_out_by_priority_and_noted() {
     let client = Client::new(MessageType::Discover).asking_for(&[42, 119, 225, 3, 121]);
     assert_eq!(client.reply(&profile).0.note, Some(Note::OptionsLeftOut));
     // 225 was listed, so it comes before 224, which then finds no room even if it is split.
-    assert_eq!(client.codes(&profile), [53, 54, 51, 42, 119, 225, 121, 3, 1, 58, 59, 226, 61]);
+    assert_eq!(client.codes(&profile), [53, 54, 51, 42, 119, 225, 1, 121, 3, 58, 59, 226, 61]);
     // 43 was listed first, but a guest misses routes and name servers more.
     let profile = profile_with(|ipv4| {
         ipv4.options = vec![raw(6, &[7; 248], false), raw(43, &[7; 248], false)];
     });
     let client = Client::new(MessageType::Discover).asking_for(&[43, 6, 3, 121]);
-    assert_eq!(client.codes(&profile), [53, 54, 51, 6, 121, 3, 1, 58, 59, 61]);
+    assert_eq!(client.codes(&profile), [53, 54, 51, 6, 1, 121, 3, 58, 59, 61]);
 }
 
 #[test]
