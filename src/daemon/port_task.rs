@@ -61,7 +61,7 @@ pub(super) enum PortEvent {
 pub(super) struct PortTask {
     pub(super) interface: Arc<str>,
     pub(super) ifindex: u32,
-    pub(super) socket: PacketSocket,
+    pub(super) socket: AsyncPacketSocket,
     pub(super) binding: Arc<Binding>,
     pub(super) limit: RateLimit,
     pub(super) metrics: Arc<NetworkMetrics>,
@@ -73,7 +73,7 @@ pub(super) struct PortTask {
 impl PortTask {
     /// Serves the port until the supervisor drops its end of the orders, then gives the socket
     /// back.
-    pub(super) async fn run(self) -> Option<PacketSocket> {
+    pub(super) async fn run(self) -> PacketSocket {
         let Self { interface, ifindex, socket, binding, limit, metrics, last, orders, reports } =
             self;
         let mut orders = orders;
@@ -91,14 +91,7 @@ impl PortTask {
             noted_told: [None; Note::ALL.len()],
         };
         // What another port's guest overran is not this one's.
-        let _ = socket.queue_drops();
-        let socket = match AsyncPacketSocket::new(socket) {
-            Ok(socket) => socket,
-            Err(error) => {
-                tracing::error!(interface = %port.interface, %error, "watching the socket");
-                return None;
-            }
-        };
+        let _ = socket.socket().queue_drops();
         let mut armed = port.responder.next_deadline();
         let mut timer = pin!(sleep_until(instant(armed)));
         let mut rest = pin!(sleep_until(instant(None)));
@@ -144,7 +137,7 @@ impl PortTask {
                 }
             }
         }
-        Some(socket.into_socket())
+        socket.into_socket()
     }
 }
 
