@@ -121,7 +121,12 @@ impl OptionSet {
                 set.push(Entry {
                     code,
                     when: When::Configuration,
-                    demand: if raw.always { Demand::Always } else { Demand::ListedOrNoList },
+                    demand: match (raw.always, code) {
+                        (true, _) => Demand::Always,
+                        // RFC 8925, section 3.3: never to a client that does not list it.
+                        (false, code::IPV6_ONLY_PREFERRED) => Demand::Listed,
+                        (false, _) => Demand::ListedOrNoList,
+                    },
                     priority: if raw.always { Priority::Service } else { Priority::Extra },
                     body: raw.body.clone(),
                 });
@@ -483,6 +488,8 @@ pub(super) mod code {
     pub(in crate::dhcpv4) const CLIENT_FQDN: u8 = 81;
     /// RFC 3046.
     pub(in crate::dhcpv4) const AGENT_INFORMATION: u8 = 82;
+    /// RFC 8925.
+    pub(in crate::dhcpv4) const IPV6_ONLY_PREFERRED: u8 = 108;
     /// RFC 3397.
     pub(in crate::dhcpv4) const DOMAIN_SEARCH: u8 = 119;
     /// RFC 3442.

@@ -1,9 +1,9 @@
 //! An [`Answer`] to the bytes of a BOOTP message: which options, in which order, in which field.
 //!
 //! Order (clause A8): 53, 54, 51, then what the client listed, 1 and 121 before 3, then what
-//! everybody is sent, then 80, 52, 81 and 61. If the options field is too small, `file` and `sname` take
-//! options too (RFC 2132, section 9.3), at last an option is split over the fields (RFC 3396). Room
-//! is given by priority; what still does not fit is left out, and the reply says so.
+//! everybody is sent, then 80, 52, 81 and 61. If the options field is too small, `file` and `sname`
+//! take options too (RFC 2132, section 9.3), at last an option is split over the fields (RFC 3396).
+//! Room is given by priority; what still does not fit is left out, and the reply says so.
 
 use std::net::Ipv4Addr;
 

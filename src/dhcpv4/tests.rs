@@ -555,6 +555,14 @@ fn raw_options_replace_rows_and_follow_them() {
 }
 
 #[test]
+fn ipv6_only_preferred_goes_only_to_who_lists_it() {
+    let profile = profile_with(|ipv4| ipv4.options = vec![raw(108, &[0, 0, 7, 8], false)]);
+    let client = Client::new(MessageType::Discover);
+    assert!(!client.codes(&profile).contains(&108));
+    assert!(client.asking_for(&[108]).codes(&profile).contains(&108));
+}
+
+#[test]
 fn search_list_is_compressed_over_all_names() {
     let mut parameters = parameters();
     parameters.search =
