@@ -44,11 +44,11 @@ static ALLOCATOR: Counting = Counting;
 
 /// Name, template and recorded case.
 const TURNS: &[(&str, &str, &str)] = &[
-    ("DISCOVER to OFFER", "dual-stack", "dhcpv4/discover-offer"),
-    ("REQUEST to ACK", "dual-stack", "dhcpv4/request-selecting-ack"),
-    ("Solicit to Advertise", "dual-stack", "dhcpv6/solicit-advertise"),
-    ("Request to Reply", "dual-stack", "dhcpv6/request-reply"),
-    ("RS to RA", "dual-stack", "nd/rs-ra"),
+    ("DISCOVER to OFFER", "dual-stack", "dhcpv4/discover"),
+    ("REQUEST to ACK", "dual-stack", "dhcpv4/request-selecting"),
+    ("Solicit to Advertise", "dual-stack", "dhcpv6/solicit"),
+    ("Request to Reply", "dual-stack", "dhcpv6/request"),
+    ("RS to RA", "dual-stack", "nd/rs-stateful"),
 ];
 
 fn turns(criterion: &mut Criterion) {

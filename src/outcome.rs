@@ -95,7 +95,7 @@ pub enum DropReason {
     SourceAddress,
     /// A destination address at which nobody serves this message.
     Destination,
-    /// More frames than the port's token bucket allows.
+    /// More frames than the port's token bucket allows, or than its queue holds.
     RateLimited,
     /// DHCPv4: `giaddr` or `hops` set, a relay's agent option trusted by nobody (RFC 3046).
     Relayed,

@@ -7,7 +7,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::AsFd;
 
 /// Answers until it is killed.
-pub fn run(interface: &str) -> ! {
+pub(crate) fn run(interface: &str) -> ! {
     let socket = PacketSocket::open().expect("opening a packet socket needs root");
     socket.bind(interface_index(interface).expect("it is there")).expect("it can be bound");
     let mut recv = RecvBatch::new();

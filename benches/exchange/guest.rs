@@ -8,32 +8,32 @@ use leasehold::wire::Outbox;
 
 /// What to do.
 #[derive(Debug, Clone, Copy)]
-pub struct Load {
+pub(crate) struct Load {
     /// Exchanges under way at once.
-    pub in_flight: usize,
+    pub(crate) in_flight: usize,
     /// For how long.
-    pub duration: Duration,
+    pub(crate) duration: Duration,
 }
 
 /// What was seen.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// DISCOVER, OFFER, REQUEST and ACK, all four.
-    pub exchanges: u64,
+    pub(crate) exchanges: u64,
     /// From sending to receiving, each answer; sorted.
     latencies: Vec<Duration>,
 }
 
 impl Seen {
     /// Returns a percentile of the answers' latency.
-    pub fn percentile(&self, percent: usize) -> Duration {
+    pub(crate) fn percentile(&self, percent: usize) -> Duration {
         let last = self.latencies.len().saturating_sub(1);
         self.latencies.get(last * percent / 100).copied().unwrap_or_default()
     }
 }
 
 /// Many DHCP clients.
-pub struct Guest {
+pub(crate) struct Guest {
     socket: PacketSocket,
     recv: RecvBatch,
     outbox: Outbox,
@@ -44,7 +44,7 @@ pub struct Guest {
 
 impl Guest {
     /// Opens the guests' side of a veth pair.
-    pub fn new(interface: &str, guests: usize) -> Self {
+    pub(crate) fn new(interface: &str, guests: usize) -> Self {
         let socket = PacketSocket::open().expect("opening a packet socket needs root");
         let ifindex = interface_index(interface).expect("the node has made it");
         socket.bind(ifindex).expect("the interface is there");
@@ -59,7 +59,7 @@ impl Guest {
     }
 
     /// Keeps a number of exchanges under way for a while.
-    pub fn run(&mut self, load: Load) -> Seen {
+    pub(crate) fn run(&mut self, load: Load) -> Seen {
         self.under_way.clear();
         let mut seen = Seen::default();
         let end = Instant::now() + load.duration;
@@ -87,7 +87,7 @@ impl Guest {
     }
 
     /// Sends DISCOVER until something is answered.
-    pub fn wait_for_answer(&mut self) {
+    pub(crate) fn wait_for_answer(&mut self) {
         loop {
             let seen = self.run(Load { in_flight: 1, duration: Duration::from_millis(2) });
             if !seen.latencies.is_empty() {

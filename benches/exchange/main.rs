@@ -7,7 +7,8 @@
 //! resident memory and CPU of an idle daemon with ten ports, and the time from start to the first
 //! answer with 10,000 leases in the store.
 //!
-//! It needs root, and works in a network namespace of its own: `make bench-exchange`.
+//! It needs root, and works in a network namespace of its own: `make bench`.
+#![allow(clippy::disallowed_methods, reason = "a bench measures time")]
 
 mod echo;
 mod guest;

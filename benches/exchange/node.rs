@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,19 +14,19 @@ use leasehold::time::Wall;
 use crate::guest::Guest;
 
 /// Veth pairs in the bench's own network namespace, and a directory.
-pub struct Node {
+pub(crate) struct Node {
     ports: usize,
     directory: tempfile::TempDir,
 }
 
 /// A server's process; it ends when this is dropped.
-pub struct Server {
-    pub name: &'static str,
+pub(crate) struct Server {
+    pub(crate) name: &'static str,
     child: Child,
 }
 
 impl Node {
-    pub fn new(ports: usize) -> Self {
+    pub(crate) fn new(ports: usize) -> Self {
         for port in 0..ports {
             let (ours, theirs) = (format!("vm{port}"), format!("guest{port}"));
             ip(&["link", "add", &ours, "type", "veth", "peer", "name", &theirs]);
@@ -38,11 +38,11 @@ impl Node {
         Self { ports, directory: tempfile::tempdir().expect("there is room in /tmp") }
     }
 
-    pub fn guest_side(&self, port: usize) -> String {
+    pub(crate) fn guest_side(&self, port: usize) -> String {
         format!("guest{port}")
     }
 
-    pub fn start_echo(&self) -> Server {
+    pub(crate) fn start_echo(&self) -> Server {
         let this = std::env::current_exe().expect("this program has a path");
         let child = Command::new(this).args(["echo", "vm0"]).spawn().expect("it starts");
         let server = Server { name: "echo", child };
@@ -50,7 +50,7 @@ impl Node {
         server
     }
 
-    pub fn start_leasehold(&self, leases: usize) -> Server {
+    pub(crate) fn start_leasehold(&self, leases: usize) -> Server {
         let config = self.write_files(leases);
         let server = Self::spawn(&config);
         for port in 0..self.ports {
@@ -59,7 +59,7 @@ impl Node {
         server
     }
 
-    pub fn time_to_first_answer(&self, leases: usize) -> Duration {
+    pub(crate) fn time_to_first_answer(&self, leases: usize) -> Duration {
         let config = self.write_files(leases);
         let mut guest = Guest::new("guest0", 1);
         let begun = Instant::now();
@@ -70,7 +70,7 @@ impl Node {
         taken
     }
 
-    fn spawn(config: &PathBuf) -> Server {
+    fn spawn(config: &Path) -> Server {
         let child = Command::new(env!("CARGO_BIN_EXE_leasehold"))
             .arg("--config")
             .arg(config)
@@ -109,7 +109,7 @@ impl Node {
         path
     }
 
-    fn fill_store(&self, config: &PathBuf, leases: usize) {
+    fn fill_store(&self, config: &Path, leases: usize) {
         let config = config::load(config).expect("the files are right");
         let mut store = store::open(&config.store).expect("no daemon has it");
         store.load().expect("it can be read");
@@ -143,16 +143,16 @@ impl Drop for Node {
 
 impl Server {
     /// Returns the CPU time of all its threads, and of its broker's.
-    pub fn cpu(&self) -> Duration {
+    pub(crate) fn cpu(&self) -> Duration {
         let own = threads_cpu(self.child.id());
         self.broker().map_or(own, |broker| own + threads_cpu(broker))
     }
 
-    pub fn resident_mib(&self) -> f64 {
+    pub(crate) fn resident_mib(&self) -> f64 {
         resident_mib(self.child.id())
     }
 
-    pub fn broker_resident_mib(&self) -> f64 {
+    pub(crate) fn broker_resident_mib(&self) -> f64 {
         self.broker().map_or(0.0, resident_mib)
     }
 

@@ -8,6 +8,7 @@ mod listing;
 mod plan;
 mod port_task;
 mod ports;
+mod reload;
 mod sources;
 mod supervisor;
 

@@ -16,7 +16,7 @@ use super::exchange::LastExchange;
 use crate::binding::Binding;
 use crate::clock;
 use crate::net::{AsyncPacketSocket, PacketSocket, Readable, RecvBatch};
-use crate::outcome::{DropReason, Note, Outcome, Verdict};
+use crate::outcome::{DropReason, Note, Outcome, Protocol, Verdict};
 use crate::responder::{PortResponder, RateLimit, Turn};
 use crate::telemetry::NetworkMetrics;
 use crate::time::{Mono, Now};
@@ -52,8 +52,8 @@ pub(super) struct PortReport {
 pub(super) enum PortEvent {
     /// The guest spoke; not told more often than [`SEEN_INTERVAL`] allows.
     Seen,
-    /// Something was noted of a frame.
-    Noted(Note),
+    /// Something was noted of a frame; not told more often than [`NOTE_INTERVAL`] allows.
+    Noted(Protocol, Note),
 }
 
 /// Everything that a port's task owns.
@@ -61,7 +61,7 @@ pub(super) enum PortEvent {
 pub(super) struct PortTask {
     pub(super) interface: Arc<str>,
     pub(super) ifindex: u32,
-    pub(super) socket: PacketSocket,
+    pub(super) socket: AsyncPacketSocket,
     pub(super) binding: Arc<Binding>,
     pub(super) limit: RateLimit,
     pub(super) metrics: Arc<NetworkMetrics>,
@@ -73,7 +73,7 @@ pub(super) struct PortTask {
 impl PortTask {
     /// Serves the port until the supervisor drops its end of the orders, then gives the socket
     /// back.
-    pub(super) async fn run(self) -> Option<PacketSocket> {
+    pub(super) async fn run(self) -> PacketSocket {
         let Self { interface, ifindex, socket, binding, limit, metrics, last, orders, reports } =
             self;
         let mut orders = orders;
@@ -87,17 +87,15 @@ impl PortTask {
             metrics,
             last,
             reports,
-            reported: None,
+            seen_told: None,
+            noted_told: [None; Note::ALL.len()],
         };
-        let socket = match AsyncPacketSocket::new(socket) {
-            Ok(socket) => socket,
-            Err(error) => {
-                tracing::error!(interface = %port.interface, %error, "watching the socket");
-                return None;
-            }
-        };
+        // What another port's guest overran is not this one's.
+        let _ = socket.socket().queue_drops();
         let mut armed = port.responder.next_deadline();
         let mut timer = pin!(sleep_until(instant(armed)));
+        let mut rest = pin!(sleep_until(instant(None)));
+        let mut is_resting = false;
         loop {
             let deadline = port.responder.next_deadline();
             if deadline != armed {
@@ -110,26 +108,36 @@ impl PortTask {
                     Some(order) => port.obey(order),
                     None => break,
                 },
-                ready = socket.readable() => {
+                ready = socket.readable(), if !is_resting => {
                     let Ok(mut ready) = ready else { break };
-                    let mut full = true;
+                    let mut backlog = Backlog::None;
                     for _ in 0..BATCHES_A_WAKE {
-                        full = port.receive(&mut ready, socket.socket());
-                        if !full {
+                        backlog = port.receive(&mut ready, socket.socket());
+                        if backlog != Backlog::Some {
                             break;
                         }
                     }
-                    if full {
+                    match backlog {
+                        Backlog::None => {}
                         // Others have their turn; the socket stays ready.
-                        tokio::task::yield_now().await;
+                        Backlog::Some => tokio::task::yield_now().await,
+                        // The kernel throws away what its queue does not hold, for far less.
+                        Backlog::Flood => {
+                            is_resting = true;
+                            rest.as_mut().reset(instant(Some(clock::mono().after(FLOOD_REST))));
+                        }
+                    }
+                    if backlog != Backlog::None {
+                        port.count_queue_drops(socket.socket());
                     }
                 }
+                () = rest.as_mut(), if is_resting => is_resting = false,
                 () = timer.as_mut(), if armed.is_some() => {
                     port.advertise(socket.socket());
                 }
             }
         }
-        Some(socket.into_socket())
+        socket.into_socket()
     }
 }
 
@@ -142,7 +150,20 @@ struct Port {
     last: Arc<LastExchange>,
     reports: mpsc::Sender<PortReport>,
     /// When the supervisor was last told that the guest spoke.
-    reported: Option<Mono>,
+    seen_told: Option<Mono>,
+    /// When it was last told of each note.
+    noted_told: [Option<Mono>; Note::ALL.len()],
+}
+
+/// What one batch says of the frames behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Backlog {
+    /// The queue is empty.
+    None,
+    /// There may be more frames.
+    Some,
+    /// There may be more, and the guest is far beyond its rate.
+    Flood,
 }
 
 impl Port {
@@ -157,8 +178,8 @@ impl Port {
         }
     }
 
-    /// Takes one batch of frames and answers it. Tells whether the batch was full.
-    fn receive(&mut self, ready: &mut Readable<'_>, socket: &PacketSocket) -> bool {
+    /// Takes one batch of frames and answers it.
+    fn receive(&mut self, ready: &mut Readable<'_>, socket: &PacketSocket) -> Backlog {
         WORKER.with_borrow_mut(|worker| {
             // ENETDOWN is said once, before the frames that wait: the link went down or away, and
             // netlink tells which. So an error is read over, once.
@@ -167,7 +188,7 @@ impl Port {
                 .or_else(|_| ready.recv_batch(&mut worker.recv))
                 .unwrap_or(0);
             if received == 0 {
-                return false;
+                return Backlog::None;
             }
             let now = clock::now();
             worker.turns.clear();
@@ -183,7 +204,13 @@ impl Port {
             }
             let sent = send(socket, &worker.outbox);
             self.account(now, &mut worker.turns, sent);
-            received == RecvBatch::SLOTS
+            if received < RecvBatch::SLOTS {
+                Backlog::None
+            } else if worker.turns.iter().all(is_beyond_rate) {
+                Backlog::Flood
+            } else {
+                Backlog::Some
+            }
         })
     }
 
@@ -195,6 +222,14 @@ impl Port {
                 send(socket, &worker.outbox);
             }
         });
+    }
+
+    /// Counts the frames that found the kernel's queue full (clause E1).
+    fn count_queue_drops(&self, socket: &PacketSocket) {
+        // Without an answer they are counted the next time.
+        if let Ok(frames) = socket.queue_drops() {
+            self.metrics.queue_overran(frames);
+        }
     }
 
     /// Counts what became of a batch. The first `sent` replies went out; the socket had no room for
@@ -225,15 +260,20 @@ impl Port {
         match verdict {
             Verdict::Replied(_) | Verdict::Noted(_) => {
                 self.last.record(&turn.outcome, turn.source, now.wall);
-                let due = self.reported.is_none_or(|last| now.mono.since(last) >= SEEN_INTERVAL);
-                if due && self.report(PortEvent::Seen) {
-                    self.reported = Some(now.mono);
+                if is_due(self.seen_told, now.mono, SEEN_INTERVAL) && self.report(PortEvent::Seen) {
+                    self.seen_told = Some(now.mono);
                 }
             }
             Verdict::Dropped(_) => {}
         }
-        if let Some(note) = turn.note {
-            self.report(PortEvent::Noted(note));
+        // The supervisor listens to all ports: no guest may take all of its time.
+        let Some(note) = turn.note else { return };
+        let told = self.noted_told.get(note.index()).copied().flatten();
+        if is_due(told, now.mono, NOTE_INTERVAL)
+            && self.report(PortEvent::Noted(turn.outcome.protocol, note))
+            && let Some(told) = self.noted_told.get_mut(note.index())
+        {
+            *told = Some(now.mono);
         }
     }
 
@@ -241,6 +281,14 @@ impl Port {
     fn report(&self, event: PortEvent) -> bool {
         self.reports.try_send(PortReport { interface: Arc::clone(&self.interface), event }).is_ok()
     }
+}
+
+fn is_due(last: Option<Mono>, now: Mono, interval: Duration) -> bool {
+    last.is_none_or(|last| now.since(last) >= interval)
+}
+
+fn is_beyond_rate(turn: &Turn) -> bool {
+    turn.outcome.verdict == Verdict::Dropped(DropReason::RateLimited)
 }
 
 /// The packet buffers of one worker thread, used by whichever port has its turn.
@@ -280,3 +328,10 @@ const BATCHES_A_WAKE: usize = 4;
 
 /// How often a speaking guest is told to the supervisor.
 const SEEN_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How often one kind of note is told to the supervisor. Metrics count every one.
+const NOTE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a port is left alone whose guest sends far more than its rate: 16 frames in each rest
+/// cost nothing, where reading a flood takes a core.
+const FLOOD_REST: Duration = Duration::from_millis(20);

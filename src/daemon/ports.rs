@@ -13,8 +13,7 @@ use super::port_task::{Order, PortReport, PortTask};
 use crate::binding::Binding;
 use crate::broker::SocketPool;
 use crate::config::Limits;
-use crate::control::PortState;
-use crate::net::{PacketSocket, close_side_by_side, interface_index};
+use crate::net::{AsyncPacketSocket, PacketSocket, close_side_by_side, interface_index};
 use crate::network::Parameters;
 use crate::responder::RateLimit;
 use crate::telemetry::NetworkMetrics;
@@ -32,13 +31,10 @@ pub(super) struct Ports {
 pub(super) enum Started {
     /// Its guest is answered.
     Serving,
-    /// It is not.
-    Refused {
-        /// As what the port is listed.
-        state: PortState,
-        /// Why, in words.
-        reason: String,
-    },
+    /// It is not: `max-ports` are served already.
+    Full(String),
+    /// It is not: the system refused, and may not do so later.
+    Failed(String),
 }
 
 struct Served {
@@ -46,7 +42,7 @@ struct Served {
     parameters: Parameters,
     limit: RateLimit,
     orders: mpsc::Sender<Order>,
-    task: JoinHandle<Option<PacketSocket>>,
+    task: JoinHandle<PacketSocket>,
     last: Arc<LastExchange>,
 }
 
@@ -89,11 +85,9 @@ impl Ports {
             // Another guest, or another device: what the old socket still holds is not answered.
             self.stop(interface).await;
         }
-        if self.served.len() >= self.limits.max_ports {
-            return Started::Refused {
-                state: PortState::NoDevice,
-                reason: format!("max-ports = {} ports are served already", self.limits.max_ports),
-            };
+        if self.is_full() {
+            let most = self.limits.max_ports;
+            return Started::Full(format!("max-ports = {most}: as many are served already"));
         }
         match self.open(interface, service.ifindex).await {
             Ok(socket) => {
@@ -101,11 +95,13 @@ impl Ports {
                 self.served.insert(interface.to_owned(), served);
                 Started::Serving
             }
-            Err(error) => {
-                let reason = format!("opening its socket: {error}");
-                Started::Refused { state: PortState::NoDevice, reason }
-            }
+            Err(error) => Started::Failed(format!("opening its socket: {error}")),
         }
+    }
+
+    /// Tells whether no further port may be served.
+    pub(super) fn is_full(&self) -> bool {
+        self.served.len() >= self.limits.max_ports
     }
 
     /// Tells a port's task that its link came up.
@@ -121,7 +117,7 @@ impl Ports {
     pub(super) async fn stop(&mut self, interface: &str) {
         if let Some(served) = self.served.remove(interface) {
             drop(served.orders);
-            if let Ok(Some(socket)) = served.task.await {
+            if let Ok(socket) = served.task.await {
                 self.pool.give_back(socket);
             }
         }
@@ -132,7 +128,7 @@ impl Ports {
         let served: Vec<Served> = self.served.drain().map(|(_, served)| served).collect();
         let tasks: Vec<_> = served.into_iter().map(|served| served.task).collect();
         for task in tasks {
-            if let Ok(Some(socket)) = task.await {
+            if let Ok(socket) = task.await {
                 self.pool.give_back(socket);
             }
         }
@@ -143,13 +139,13 @@ impl Ports {
         close_side_by_side(self.pool.take_all());
     }
 
-    async fn open(&self, interface: &str, ifindex: u32) -> io::Result<PacketSocket> {
+    async fn open(&self, interface: &str, ifindex: u32) -> io::Result<AsyncPacketSocket> {
         let socket = self.pool.take().await?;
         socket.bind(ifindex)?;
         // The index may have gone to another device between the link event and the bind; asked for
         // again now, it cannot have done so unseen.
         if interface_index(interface) == Some(ifindex) {
-            return Ok(socket);
+            return AsyncPacketSocket::new(socket);
         }
         self.pool.give_back(socket);
         Err(io::Error::other("the interface changed meanwhile; it is looked at again"))
@@ -158,7 +154,7 @@ impl Ports {
     fn start(
         &self,
         interface: &str,
-        socket: PacketSocket,
+        socket: AsyncPacketSocket,
         (service, parameters, limit): (Service, Parameters, RateLimit),
         metrics: Arc<NetworkMetrics>,
     ) -> Served {

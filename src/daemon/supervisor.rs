@@ -18,12 +18,12 @@ use super::ports::{Ports, Started};
 use super::sources::Sources;
 use crate::clock;
 use crate::config::Config;
-use crate::control::{Answer, PortState, ReloadOutcome, Request};
+use crate::control::{Answer, PortState, Request};
 use crate::discovery::{SourceEvent, SourceId};
-use crate::lease::{Assignment, Lease, LeaseChange, LeaseKey, LeaseTable, Occasion};
+use crate::lease::{Assignment, Family, Lease, LeaseChange, LeaseKey, LeaseTable, Occasion};
 use crate::net::LinkEvent;
 use crate::network::{AddressMode, Network};
-use crate::outcome::Note;
+use crate::outcome::{Note, Protocol};
 use crate::store::{Change, StoreError, StoreHandle, StoreThread};
 use crate::telemetry::{LogLimiter, Metrics};
 use crate::time::Mono;
@@ -81,6 +81,8 @@ pub(super) struct Supervisor {
     ready: Arc<AtomicBool>,
     store: StoreHandle,
     store_thread: StoreThread,
+    /// Ports that could not be started: tried again by the timer, or when a place is free.
+    refused: BTreeSet<String>,
     /// Leases whose write failed.
     unwritten: BTreeSet<LeaseKey>,
     /// When they are tried again.
@@ -121,6 +123,7 @@ impl Supervisor {
             ready,
             store,
             store_thread,
+            refused: BTreeSet::new(),
             unwritten: BTreeSet::new(),
             retry_at: None,
             writes: 0,
@@ -157,7 +160,7 @@ impl Supervisor {
                     supervisor.tell_ready();
                 }
                 Some(report) = inputs.reports.recv() => supervisor.heard(report).await,
-                () = clock::sleep_until(retry_at) => supervisor.write_rest(),
+                () = clock::sleep_until(retry_at) => supervisor.retry().await,
                 () = clock::sleep_until(gauges_at) => {
                     supervisor.gauges_at = None;
                     supervisor.publish_gauges();
@@ -235,24 +238,38 @@ impl Supervisor {
                     self.write(BTreeSet::from([key]));
                 }
             }
-            PortEvent::Noted(note @ Note::Declined) => {
+            PortEvent::Noted(protocol, note @ Note::Declined) => {
                 let network = Arc::clone(&service.network);
                 self.warn(&interface, &key, note, "the guest declined its address: it is in use");
+                // It speaks of the address before: its new one is not served yet.
+                if self.undurable.contains_key(&key) {
+                    return;
+                }
+                let family = match protocol {
+                    Protocol::Dhcpv6 => Family::Ipv6,
+                    Protocol::Dhcpv4 | Protocol::Nd | Protocol::Arp | Protocol::Other => {
+                        Family::Ipv4
+                    }
+                };
+                let addresses = |lease: &Lease| (lease.ipv4, lease.ipv6);
+                let before = self.table.get(&key).map(addresses);
                 let occasion = Occasion { node: &self.config.node, wall };
-                if self.table.decline(&network, &key, occasion).is_some() {
-                    // A new address waits for this write, as any new address does.
-                    self.undurable.insert(key.clone(), self.writes.saturating_add(1));
+                if let Some(lease) = self.table.decline(&network, &key, family, occasion) {
+                    if before != Some(addresses(&lease)) {
+                        // A new address waits for this write, as any new address does.
+                        self.undurable.insert(key.clone(), self.writes.saturating_add(1));
+                    }
                     self.write(BTreeSet::from([key]));
                     self.gauges_soon();
                 }
             }
-            PortEvent::Noted(note @ Note::ForeignServer) => {
+            PortEvent::Noted(_, note @ Note::ForeignServer) => {
                 self.warn(&interface, &key, note, "the VM acts as a DHCP server or router");
             }
-            PortEvent::Noted(note @ Note::OptionsLeftOut) => {
+            PortEvent::Noted(_, note @ Note::OptionsLeftOut) => {
                 self.warn(&interface, &key, note, "a reply had no room for all its options");
             }
-            PortEvent::Noted(Note::Released | Note::Arrived) => {}
+            PortEvent::Noted(_, Note::Released | Note::Arrived) => {}
         }
     }
 
@@ -269,6 +286,10 @@ impl Supervisor {
         let mut changed = BTreeSet::new();
         for interface in interfaces {
             self.reconcile_one(&interface, &mut changed).await;
+        }
+        // A port that went may have made room for one that waits.
+        if !self.refused.is_empty() && !self.ports.is_full() && self.retry_at.is_none() {
+            self.retry_at = Some(clock::mono());
         }
         self.write(changed);
         self.gauges_soon();
@@ -319,7 +340,7 @@ impl Supervisor {
                 self.ports.stop(interface).await;
             }
             let state = PortState::NoAddress;
-            let reason = Some("its new lease is not yet durable".to_owned());
+            let reason = Some(NOT_YET_DURABLE.to_owned());
             return self.list(interface, Entry { state, reason, network, lease });
         }
         let parameters = service.network.parameters(&assignment.lease, self.config.server_duid);
@@ -327,7 +348,15 @@ impl Supervisor {
         let started = self.ports.serve(interface, service, parameters, metrics).await;
         let (state, reason) = match started {
             Started::Serving => (PortState::Serving, shortage(&assignment)),
-            Started::Refused { state, reason } => (state, Some(reason)),
+            Started::Full(reason) => {
+                self.refused.insert(interface.to_owned());
+                (PortState::NoDevice, Some(reason))
+            }
+            Started::Failed(reason) => {
+                self.refused.insert(interface.to_owned());
+                self.retry_at = Some(clock::mono().after(RETRY_INTERVAL));
+                (PortState::NoDevice, Some(reason))
+            }
         };
         self.list(interface, Entry { state, reason, network, lease });
     }
@@ -337,7 +366,9 @@ impl Supervisor {
         let before = self.entries.get(interface);
         let news = before
             .is_none_or(|before| (before.state, &before.reason) != (entry.state, &entry.reason));
-        if news {
+        // Every new lease waits a moment for the store; that is no news, and its end is.
+        let waits = entry.reason.as_deref() == Some(NOT_YET_DURABLE);
+        if news && !waits {
             let vm = entry.lease.as_ref().map_or("-", |lease| lease.key.vm.as_str());
             let state = entry.state.as_str();
             match &entry.reason {
@@ -369,10 +400,13 @@ impl Supervisor {
         });
     }
 
-    fn write_rest(&mut self) {
+    /// Tries again what failed a while ago.
+    async fn retry(&mut self) {
         self.retry_at = None;
         let keys = std::mem::take(&mut self.unwritten);
         self.write(keys);
+        let refused = std::mem::take(&mut self.refused);
+        self.reconcile(refused).await;
     }
 
     async fn settle(&mut self, Written { number, keys, result }: Written) {
@@ -399,68 +433,6 @@ impl Supervisor {
                 self.retry_at = Some(clock::mono().after(RETRY_INTERVAL));
             }
         }
-    }
-
-    /// Reads the files anew; a file with an error replaces nothing.
-    async fn reload(&mut self) -> ReloadOutcome {
-        let path = self.config.path.clone();
-        let loaded = tokio::task::spawn_blocking(move || crate::config::load(&path)).await;
-        let loaded = match loaded {
-            Ok(Ok(config)) => Ok(config),
-            Ok(Err(errors)) => Err(errors.lines),
-            Err(_) => {
-                Err(vec!["reading the files failed with a panic; the old ones stay".to_owned()])
-            }
-        };
-        match loaded {
-            Ok(config) => {
-                let lines = self.take_config(config).await;
-                for line in &lines {
-                    tracing::info!("reload: {line}");
-                }
-                self.reload_error = None;
-                self.metrics.config_loaded(clock::wall());
-                ReloadOutcome { successful: true, lines }
-            }
-            Err(lines) => {
-                for line in &lines {
-                    tracing::error!("reload: {line}");
-                }
-                self.reload_error = Some(lines.join("; "));
-                self.metrics.config_refused();
-                ReloadOutcome { successful: false, lines }
-            }
-        }
-    }
-
-    async fn take_config(&mut self, mut new: Config) -> Vec<String> {
-        let old = Arc::clone(&self.config);
-        let mut lines = new.warnings.clone();
-        // What needs a restart stays as it is, and is said.
-        let mut keep = |what: &str, differs: bool| {
-            if differs {
-                lines.push(format!("{what} differs; it takes effect at the next restart"));
-            }
-        };
-        keep("[store]", new.store != old.store);
-        keep("[control]", new.control_socket != old.control_socket);
-        keep("[metrics]", new.metrics_listen != old.metrics_listen);
-        keep("max-ports", new.limits.max_ports != old.limits.max_ports);
-        new.store = old.store.clone();
-        new.control_socket = old.control_socket.clone();
-        new.metrics_listen = old.metrics_listen;
-        new.limits.max_ports = old.limits.max_ports;
-        let config = Arc::new(new);
-        let mut concerned = self.sources.replace(&old, &config, &mut self.claims).await;
-        self.metrics
-            .retain_networks(|name| config.networks.iter().any(|new| new.name.as_str() == name));
-        self.ports.limit(config.limits);
-        self.config = config;
-        concerned.extend(self.claims.interfaces().map(str::to_owned));
-        let ports = concerned.len();
-        self.reconcile(concerned).await;
-        lines.push(format!("{} networks in force on {ports} ports", self.config.networks.len()));
-        lines
     }
 
     /// Has the gauges brought up to date soon, once for many changes.
@@ -493,6 +465,9 @@ fn shortage(assignment: &Assignment) -> Option<String> {
     let reasons: Vec<String> = reasons.into_iter().flatten().map(ToString::to_string).collect();
     if reasons.is_empty() { None } else { Some(reasons.join("; ")) }
 }
+
+/// Why a port with a new address is not served yet.
+const NOT_YET_DURABLE: &str = "its new lease is not yet durable";
 
 /// A write is one group commit; more than a few at once only queue.
 const WRITES_IN_FLIGHT: usize = 64;

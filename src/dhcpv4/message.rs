@@ -13,7 +13,7 @@ use std::net::Ipv4Addr;
 
 use super::options::code;
 use crate::outcome::{DropReason, Message};
-use crate::wire::bytes::{Reader, Writer};
+use crate::wire::bytes::Reader;
 use crate::wire::{Datagram, Mac};
 
 /// What a client asks for, every field and option checked for itself.
@@ -177,20 +177,32 @@ impl<'a, const N: usize> Value<'a, N> {
 
     /// Appends one part.
     fn join(&mut self, part: &'a [u8]) -> Result<(), DropReason> {
-        let Some(before) = self.bytes() else {
-            *self = Self::Whole(part);
-            return Ok(());
-        };
-        let mut joined = [0; N];
-        let mut writer = Writer::new(&mut joined);
-        writer
-            .bytes(before)
-            .and_then(|()| writer.bytes(part))
-            .map_err(|_| DropReason::BadOption)?;
-        let length = writer.len();
-        *self = Self::Joined(joined, length);
-        Ok(())
+        match self {
+            Self::Absent => {
+                *self = Self::Whole(part);
+                Ok(())
+            }
+            Self::Whole(before) => {
+                let mut joined = [0; N];
+                let length = append(&mut joined, 0, before)?;
+                let length = append(&mut joined, length, part)?;
+                *self = Self::Joined(joined, length);
+                Ok(())
+            }
+            // In place: a hostile guest sends dozens of parts.
+            Self::Joined(joined, length) => {
+                *length = append(joined, *length, part)?;
+                Ok(())
+            }
+        }
     }
+}
+
+/// Copies `part` to `bytes` from `start` on; returns where it ends.
+fn append(bytes: &mut [u8], start: usize, part: &[u8]) -> Result<usize, DropReason> {
+    let end = start.checked_add(part.len()).ok_or(DropReason::BadOption)?;
+    bytes.get_mut(start..end).ok_or(DropReason::BadOption)?.copy_from_slice(part);
+    Ok(end)
 }
 
 /// The fixed part of a BOOTP message, up to and with the magic cookie.

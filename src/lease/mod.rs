@@ -7,7 +7,7 @@ mod name;
 mod table;
 
 pub use name::{NameError, NetworkName, NicName, VmId};
-pub use table::{Assignment, LeaseChange, LeaseTable, NoAddress, Occasion, Usage};
+pub use table::{Assignment, Family, LeaseChange, LeaseTable, NoAddress, Occasion, Usage};
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

@@ -66,6 +66,15 @@ pub enum NoAddress {
     },
 }
 
+/// Which of its addresses a guest declined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// By DHCPv4.
+    Ipv4,
+    /// By DHCPv6.
+    Ipv6,
+}
+
 /// Who asks, where and when: what goes into a lease beside its addresses.
 #[derive(Debug, Clone, Copy)]
 pub struct Occasion<'a> {
@@ -166,40 +175,30 @@ impl LeaseTable {
         Assignment { lease, change, no_ipv4, no_ipv6 }
     }
 
-    /// Flags a conflict on the lease of a guest that declined its address, and with
+    /// Flags a conflict on the lease of a guest that declined its address of `family`, and with
     /// `on-decline = "reassign"` gives it another one. Returns the lease if it changed.
+    ///
+    /// A guest declines as often as it likes, so it has no more than [`DECLINES_MAX`] addresses of
+    /// a family set aside, and goes on with the last one: it cannot empty the ranges for others.
     pub fn decline(
         &mut self,
         network: &Network,
         key: &LeaseKey,
+        family: Family,
         occasion: Occasion<'_>,
     ) -> Option<Lease> {
-        let lease = self.leases.get_mut(key)?;
-        let flagged = !lease.conflict;
-        lease.conflict = true;
-        match network.on_decline {
-            OnDecline::Keep => return flagged.then(|| lease.clone()),
-            OnDecline::Reassign => {}
+        let before = self.leases.get(key)?.clone();
+        let mut lease = Lease { conflict: true, ..before.clone() };
+        match (network.on_decline, family) {
+            (OnDecline::Keep, _) => {}
+            (OnDecline::Reassign, Family::Ipv4) => lease.ipv4 = self.other_ipv4(network, &before),
+            (OnDecline::Reassign, Family::Ipv6) => lease.ipv6 = self.other_ipv6(network, &before),
         }
-        // A reserved address is the admin's word and stays; of a range the next one is taken, and
-        // the declined one is passed over for as long as this process lives.
-        let mut lease = lease.clone();
-        if let Some(address) = lease.ipv4
-            && !is_reserved(network.vm_entry(&key.vm, &key.nic), address, |entry| &entry.ipv4)
-        {
-            self.ipv4.decline(&key.network, address);
-            lease.ipv4 = None;
+        if lease == before {
+            return None;
         }
-        if let Some(address) = lease.ipv6
-            && !is_reserved(network.vm_entry(&key.vm, &key.nic), address, |entry| &entry.ipv6)
-        {
-            self.ipv6.decline(&key.network, address);
-            lease.ipv6 = None;
-        }
-        let before = self.leases.get(key).cloned();
         self.replace(lease);
-        let after = self.assign(network, key, occasion).lease;
-        (flagged || before.as_ref() != Some(&after)).then_some(after)
+        Some(self.assign(network, key, occasion).lease)
     }
 
     /// Notes that the guest was heard. Returns the lease if that is worth writing down: not more
@@ -232,6 +231,31 @@ impl LeaseTable {
     #[must_use]
     pub fn ipv6_usage(&self, network: &NetworkName, pool: &Pool<Ipv6Addr>) -> Usage {
         self.ipv6.usage(network, pool)
+    }
+
+    /// Sets the declined address of `lease` aside and returns the one that takes its place. A
+    /// reserved one is the admin's word and stays, as does one that there is no other for.
+    fn other_ipv4(&mut self, network: &Network, lease: &Lease) -> Option<Ipv4Addr> {
+        let (key, declined) = (&lease.key, lease.ipv4?);
+        let entry = network.vm_entry(&key.vm, &key.nic);
+        let Some(ipv4) = &network.ipv4 else { return Some(declined) };
+        if is_reserved(entry, declined, |entry| &entry.ipv4) {
+            return Some(declined);
+        }
+        let other = self.ipv4.set_aside(key, declined, &ipv4.pool, "IPv4");
+        Some(other.unwrap_or(declined))
+    }
+
+    /// As [`Self::other_ipv4`].
+    fn other_ipv6(&mut self, network: &Network, lease: &Lease) -> Option<Ipv6Addr> {
+        let (key, declined) = (&lease.key, lease.ipv6?);
+        let entry = network.vm_entry(&key.vm, &key.nic);
+        let Some(ipv6) = &network.ipv6 else { return Some(declined) };
+        if is_reserved(entry, declined, |entry| &entry.ipv6) {
+            return Some(declined);
+        }
+        let other = self.ipv6.set_aside(key, declined, &ipv6.pool, "IPv6");
+        Some(other.unwrap_or(declined))
     }
 
     fn insert(&mut self, lease: Lease) -> Result<(), String> {
@@ -322,6 +346,8 @@ struct Held<A> {
     by_address: HashMap<A, LeaseKey>,
     /// Found in use by somebody else; passed over until the process ends.
     declined: HashSet<A>,
+    /// How many of them each NIC has declined.
+    declines: HashMap<LeaseKey, usize>,
 }
 
 /// What is known when an address is to be chosen for one NIC.
@@ -351,8 +377,26 @@ impl<A: PoolAddress> Holders<A> {
         }
     }
 
-    fn decline(&mut self, network: &NetworkName, address: A) {
-        self.networks.entry(network.clone()).or_default().declined.insert(address);
+    /// Sets `declined` aside, which `key` holds, and returns another address for it; `None` if there
+    /// is none, or the NIC has had its share.
+    fn set_aside(
+        &mut self,
+        key: &LeaseKey,
+        declined: A,
+        pool: &Pool<A>,
+        family: &str,
+    ) -> Option<A> {
+        let declines = |held: &Held<A>| held.declines.get(key).copied().unwrap_or(0);
+        if self.networks.get(&key.network).map_or(0, declines) >= DECLINES_MAX {
+            return None;
+        }
+        // Still held, so it is not drawn itself.
+        let other = self.draw(key, pool, family)?;
+        let held = self.networks.entry(key.network.clone()).or_default();
+        held.declined.insert(declined);
+        let declines = held.declines.entry(key.clone()).or_default();
+        *declines = declines.saturating_add(1);
+        Some(other)
     }
 
     fn choose(&self, key: &LeaseKey, request: Request<'_, A>) -> (Option<A>, Option<NoAddress>) {
@@ -439,7 +483,7 @@ impl<A> Default for Holders<A> {
 
 impl<A> Default for Held<A> {
     fn default() -> Self {
-        Self { by_address: HashMap::new(), declined: HashSet::new() }
+        Self { by_address: HashMap::new(), declined: HashSet::new(), declines: HashMap::new() }
     }
 }
 
@@ -497,3 +541,7 @@ fn narrow(count: u128) -> u64 {
 
 /// How many addresses are tried by hash before the range is walked.
 const HASHED_ATTEMPTS: u8 = 8;
+
+/// How many addresses of one family a NIC may have set aside. More than a network in trouble needs;
+/// few enough that a hostile guest costs its neighbours nothing.
+const DECLINES_MAX: usize = 4;

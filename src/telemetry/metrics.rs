@@ -264,6 +264,18 @@ impl NetworkMetrics {
         }
     }
 
+    /// Counts frames that the kernel threw away unread, because the port's queue was full.
+    pub fn queue_overran(&self, frames: u32) {
+        let frames = u64::from(frames);
+        let place = (Protocol::Other.index(), Message::Unknown.index());
+        let reason = (Protocol::Other.index(), DropReason::RateLimited.index());
+        let requests = self.requests.get(place.0).and_then(|cells| cells.get(place.1));
+        let drops = self.drops.get(reason.0).and_then(|cells| cells.get(reason.1));
+        for cell in [requests, drops].into_iter().flatten() {
+            cell.fetch_add(frames, Ordering::Relaxed);
+        }
+    }
+
     /// Counts what was learnt of a frame besides its reply.
     pub fn note(&self, protocol: Protocol, note: Note) {
         match note {
