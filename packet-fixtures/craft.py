@@ -629,6 +629,13 @@ case("hostile/not-for-us", "Protocols and ports that the socket filter lets thro
      Ether(src=GUEST, dst=ALL) / IP(src=OWN, dst=GATEWAY, id=1) / UDP(sport=5353, dport=53) / b"?",
      udp6(b"?", sport=5353, dport=5353),
      nd(ICMPv6EchoRequest(), dst="ff02::1"))
+case("hostile/server-on-other-port", "Clients do not look at a server's source port, so a VM that "
+     "acts as one is noted whatever port it sends from.", "E6; RFC 7610",
+     udp4(fixed4(op=2, yiaddr=OTHER, chaddr=OTHER_GUEST)
+          + options4((53, b"\2"), server(OWN), (51, b"\0\0\x0e\x10")),
+          src=OWN, sport=1067, dport=68),
+     udp6(bytes(DHCP6_Advertise(trid=1)) + join([client6(), server6(OTHER_DUID), ia_na(1, OTHER6)]),
+          dst="fe80::77", sport=1547, dport=546))
 case("hostile/reply-longer-than-mtu", "A port whose MTU takes no reply.", "A8; RFC 791",
      raw4(options4((53, b"\1"))), SOLICIT, RS, mtu=280, network="full")
 

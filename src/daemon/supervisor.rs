@@ -83,12 +83,14 @@ pub(super) struct Supervisor {
     store_thread: StoreThread,
     /// Ports that could not be started: tried again by the timer, or when a place is free.
     refused: BTreeSet<String>,
-    /// Leases whose write failed.
+    /// Leases whose write failed, or is yet to begin.
     unwritten: BTreeSet<LeaseKey>,
     /// When they are tried again.
     retry_at: Option<Mono>,
     /// How many writes were begun.
     writes: u64,
+    /// How many of them have not ended.
+    in_flight: usize,
     written: mpsc::Sender<Written>,
     /// When the gauges are brought up to date; none while they are.
     gauges_at: Option<Mono>,
@@ -127,6 +129,7 @@ impl Supervisor {
             unwritten: BTreeSet::new(),
             retry_at: None,
             writes: 0,
+            in_flight: 0,
             written,
             gauges_at: None,
             log_limit: LogLimiter::new(LOG_INTERVAL, LOG_KEYS),
@@ -384,6 +387,13 @@ impl Supervisor {
         if keys.is_empty() {
             return;
         }
+        // Guests go on speaking while a disk hangs: what is to be written waits as one set of keys.
+        if self.in_flight >= WRITES_IN_FLIGHT {
+            self.unwritten.extend(keys);
+            self.retry_at.get_or_insert_with(|| clock::mono().after(RETRY_INTERVAL));
+            return;
+        }
+        self.in_flight = self.in_flight.saturating_add(1);
         let change = |key: &LeaseKey| match self.table.get(key) {
             Some(lease) => Change::Put(lease.clone()),
             None => Change::Delete(key.clone()),
@@ -410,6 +420,7 @@ impl Supervisor {
     }
 
     async fn settle(&mut self, Written { number, keys, result }: Written) {
+        self.in_flight = self.in_flight.saturating_sub(1);
         match result {
             Ok(()) => {
                 if self.store_error.take().is_some() {
