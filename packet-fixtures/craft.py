@@ -184,6 +184,27 @@ case("dhcpv4/discover-pxe", "Options that firmware sends are walked over; what t
      network="full")
 case("dhcpv4/discover-forced-option", "What the network sets by code and forces is given to who does "
      "not ask.", "A8; A11", dhcp4("discover", (55, b"\x03")), network="full")
+case("dhcpv4/discover-named-options", "What the network sets by name is encoded in the option's own "
+     "form; the VM's value replaces the network's.", "A11; A16; RFC 2132; RFC 3361 3; RFC 3397 2; "
+     "RFC 3442; RFC 3925 4; RFC 5859 2",
+     dhcp4("discover", (57, b"\x05\xdc"), (55, bytes(range(1, 255)))), network="options")
+case("dhcpv4/discover-named-options-of-network", "A VM without an option of its own gets the "
+     "network's.", "A11; A16", dhcp4("discover", (55, b"\x43\x42")), vm="demo/web-2",
+     network="options")
+case("dhcpv4/discover-named-option-forced", "An option that is named and forced is given to who does "
+     "not ask.", "A11; A16", dhcp4("discover", (55, b"\x03")), network="options")
+case("dhcpv4/discover-ipv6-only", "Option 108 goes to who lists it, and to nobody else.",
+     "A11; RFC 8925 3.3", dhcp4("discover", (55, b"\x03\x6c")), dhcp4("discover", (55, b"\x03")),
+     dhcp4("discover"), dhcp4("request", asked(OWN), server(GATEWAY), (55, b"\x6c")),
+     network="options")
+case("dhcpv4/discover-auto-configure", "Option 116 is answered, and sent to nobody who did not send "
+     "it.", "A11; RFC 2563 2", dhcp4("discover", (116, b"\1"), (55, b"\x03")),
+     dhcp4("discover", (55, b"\x03\x74")), network="options")
+case("dhcpv4/discover-captive-portal", "Option 114 is the URI of the portal's API.",
+     "A11; RFC 8910 2.1", dhcp4("discover", (55, b"\x72")), network="options")
+case("dhcpv4/discover-resolvers", "Option 162 holds the resolvers that IPv4 reaches, and those "
+     "without addresses, the first to be tried first.", "A11; RFC 9463 5.1",
+     dhcp4("discover", (55, b"\xa2")), network="options")
 case("dhcpv4/discover-host-mask", "With a host mask option 121 says how the gateway is reached, "
      "then the default route, then the rest.", "A12; RFC 3442", dhcp4("discover", LINUX_LIST),
      network="host-mask")
@@ -359,6 +380,11 @@ case("dhcpv6/solicit-no-oro", "What was not asked for is not sent.", "B9; RFC 99
 case("dhcpv6/solicit-oro", "Each option comes if the Option Request option names it.",
      "B9; RFC 9915 21.7", *(client_message(DHCP6_Solicit, ia_na(), DHCP6OptOptReq(reqopts=[code]))
                             for code in (23, 24, 56)))
+case("dhcpv6/solicit-portal-and-resolvers", "Option 103 is the URI of the portal's API; option 144 "
+     "comes once for each resolver that IPv6 reaches or that has no addresses.",
+     "B9; RFC 8910 2.2; RFC 9463 4.1",
+     client_message(DHCP6_Solicit, ia_na(), DHCP6OptOptReq(reqopts=[103])),
+     client_message(DHCP6_Solicit, ia_na(), DHCP6OptOptReq(reqopts=[144])), network="options")
 case("dhcpv6/solicit-fqdn", "Option 39 is answered with our name for the VM.", "B9; RFC 4704 6",
      client_message(DHCP6_Solicit, ia_na(), DHCP6OptOptReq(reqopts=[39]), Raw(opt6(39, b"\1" + FQDN))))
 case("dhcpv6/solicit-no-address", "A NIC without an address gets its IA empty with NoAddrsAvail.",
@@ -479,6 +505,9 @@ case("nd/rs-no-address", "A NIC without an address is not sent to DHCPv6 for one
 case("nd/rs-everything", "The RA holds all that the network sets.",
      "C2; RFC 4191 2.3; RFC 8106 5", nd(ICMPv6ND_RS(), SLLA),
      network="full")
+case("nd/rs-portal-and-resolvers", "The RA names the portal's API, and each resolver that IPv6 "
+     "reaches or that has no addresses.", "C2; RFC 8910 2.3; RFC 9463 6.1", nd(ICMPv6ND_RS(), SLLA),
+     network="options")
 case("nd/rs-without-link-layer-address", "A solicitation with a source, and no source link-layer "
      "address, is answered there.", "C1; RFC 4861 6.1.1", nd(ICMPv6ND_RS()))
 case("nd/rs-unspecified", "A guest without an address is answered at ff02::1, and at its own MAC.",

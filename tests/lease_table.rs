@@ -261,6 +261,8 @@ fn network(first: &str, last: &str, on_decline: OnDecline) -> Network {
             mask: Mask::Subnet,
             routes: Vec::new(),
             rapid_commit: false,
+            ipv6_only_wait: None,
+            auto_configure: None,
             options: Vec::new(),
         }),
         ipv6: None,

@@ -3,13 +3,14 @@
 use std::fmt::{Display, Write};
 
 use super::ipv6::{PREFERENCES, word};
+use super::option_names;
 use super::values::duration;
 use super::{Config, Limits, Source, StaticPort, Store};
 use crate::discovery::{Field, IdentityRule, Preset};
 use crate::network::{
-    Common, Gateway, Ipv4Network, Ipv4Route, Ipv6Network, Ipv6Route, Lifetime, Mask, Match,
-    Network, OnDecline, PoolAddress, PoolRange, PrefixInformation, RawOption, RouterAdvertisement,
-    RouterPreference, VmEntry,
+    Common, EncryptedResolver, Gateway, Ipv4Network, Ipv4Route, Ipv6Network, Ipv6Route, Lifetime,
+    Mask, Match, Network, OnDecline, PoolAddress, PoolRange, PrefixInformation, RawOption,
+    RouterAdvertisement, RouterPreference, VmEntry,
 };
 
 /// Returns all values that are in force, given or not, as text in the form of the files. A value
@@ -177,7 +178,7 @@ impl Page {
     }
 
     fn common(&mut self, common: &Common) {
-        let Common { domain, search, dns, ntp, mtu } = common;
+        let Common { domain, search, dns, ntp, mtu, captive_portal, resolvers } = common;
         self.maybe("domain", domain.as_ref().map(quoted));
         if search.is_empty() {
             self.comment("search", "the domain alone");
@@ -187,6 +188,9 @@ impl Page {
         self.value("dns", list(dns));
         self.value("ntp", list(ntp));
         self.maybe("mtu", *mtu);
+        self.maybe("captive-portal", captive_portal.as_ref().map(quoted));
+        let resolvers: Vec<String> = resolvers.iter().map(resolver).collect();
+        self.value("dnr", format!("[{}]", resolvers.join(", ")));
     }
 
     fn matcher(&mut self, matcher: &Match) {
@@ -238,6 +242,8 @@ impl Page {
         );
         self.value("routes", routes(&ipv4.routes));
         self.value("rapid-commit", ipv4.rapid_commit);
+        self.maybe("ipv6-only-wait", ipv4.ipv6_only_wait.map(duration));
+        self.maybe("auto-configure", ipv4.auto_configure);
     }
 
     fn ipv6(&mut self, ipv6: &Ipv6Network) {
@@ -295,6 +301,9 @@ impl Page {
             self.section(header);
             self.value("family", family);
             self.value("code", code);
+            if let Some(name) = option_names::name_of(*code).filter(|_| family == 4) {
+                self.comment("name", name);
+            }
             self.value("hex", quoted(hex(body)));
             self.value("always", always);
         }
@@ -344,6 +353,16 @@ fn routes(routes: &[Ipv4Route]) -> String {
         .map(|Ipv4Route { to, via }| format!("{{ to = \"{to}\", via = \"{via}\" }}"))
         .collect();
     format!("[{}]", routes.join(", "))
+}
+
+fn resolver(resolver: &EncryptedResolver) -> String {
+    let EncryptedResolver { name, addresses, priority, params } = resolver;
+    let params = match params.is_empty() {
+        true => String::new(),
+        false => format!(", params = {}", quoted(params)),
+    };
+    let addresses = list(addresses);
+    format!("{{ name = \"{name}\", addresses = {addresses}, priority = {priority}{params} }}")
 }
 
 fn ipv6_route(route: &Ipv6Route) -> String {

@@ -4,8 +4,11 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
+use super::option_names;
 use super::section::{At, Item, Keys, Section};
-use super::values::{IPV4, IPV4_NET, duration, lifetime, ranges, refuse_overlaps, without};
+use super::values::{
+    IPV4, IPV4_NET, duration, lifetime, ranges, refuse_overlaps, seconds, without,
+};
 use crate::network::{Ipv4Network, Ipv4Route, Lifetime, Mask, Pool, PoolRange, RawOption};
 
 /// `[ipv4]`, checked but for what the `[[vm]]` entries add.
@@ -19,7 +22,7 @@ pub(super) struct Ipv4Part {
 }
 
 /// Reads the section; `None`: it has errors, which are noted.
-pub(super) fn read(section: &Section<'_>, options: Vec<RawOption>) -> Option<Ipv4Part> {
+pub(super) fn read(section: &Section<'_>, mut options: Vec<RawOption>) -> Option<Ipv4Part> {
     let subnet = section.require("subnet", IPV4_NET).and_then(|item| subnet(&item));
     let gateway = section.get("gateway").map(|item| gateway(&item, subnet));
     let server_id = match (section.get("server-id"), gateway) {
@@ -54,6 +57,13 @@ pub(super) fn read(section: &Section<'_>, options: Vec<RawOption>) -> Option<Ipv
     let routes = routes(section, "routes", subnet).unwrap_or_default();
     let rapid_commit = section.get("rapid-commit").and_then(|item| item.boolean()).unwrap_or(false);
 
+    // RFC 8925, section 3.4: a client takes less than MIN_V6ONLY_WAIT for that.
+    let ipv6_only_wait = section
+        .get("ipv6-only-wait")
+        .and_then(|item| seconds(&item, MIN_V6ONLY_WAIT, Lifetime::INFINITE.0 - 1));
+    let auto_configure = section.get("auto-configure").and_then(|item| item.boolean());
+    option_names::read(section, "options", &mut options);
+
     let (subnet, server_id, (lease_time, renew_time, rebind_time)) = (subnet?, server_id?, times?);
     let gateway = match gateway {
         Some(gateway) => Some(gateway?),
@@ -73,6 +83,8 @@ pub(super) fn read(section: &Section<'_>, options: Vec<RawOption>) -> Option<Ipv
         mask,
         routes,
         rapid_commit,
+        ipv6_only_wait,
+        auto_configure,
         options,
     };
     Some(Ipv4Part { used: used(&network), ranges, network })
@@ -84,9 +96,13 @@ pub(super) fn routes(
     key: &'static str,
     subnet: Option<Ipv4Net>,
 ) -> Option<Vec<Ipv4Route>> {
-    section.get(key)?;
-    let routes = section.sections(key, &ROUTE);
-    Some(routes.iter().filter_map(|route| self::route(route, subnet)).collect())
+    let item = section.get(key)?;
+    Some(item.items().iter().filter_map(|item| route_of(item, subnet)).collect())
+}
+
+/// Reads one route, which is a table.
+pub(super) fn route_of(item: &Item<'_>, subnet: Option<Ipv4Net>) -> Option<Ipv4Route> {
+    item.section(&ROUTE).and_then(|section| route(&section, subnet))
 }
 
 fn route(section: &Section<'_>, subnet: Option<Ipv4Net>) -> Option<Ipv4Route> {
@@ -244,6 +260,9 @@ fn part_of(time: u32, eighths: u64) -> u32 {
 
 const LEASE_TIME: u32 = 3_600;
 
+/// RFC 8925, section 4.
+const MIN_V6ONLY_WAIT: u32 = 300;
+
 /// The shortest lease whose T1, T2 and end are three different seconds, with one to spare.
 const SHORTEST_LEASE: u32 = 4;
 
@@ -261,7 +280,10 @@ pub(super) const KEYS: Keys = Keys {
         "mask",
         "routes",
         "rapid-commit",
+        "ipv6-only-wait",
+        "auto-configure",
+        "options",
     ],
-    later: &["ipv6-only-wait", "auto-configure", "options"],
+    later: &[],
 };
 const ROUTE: Keys = Keys { place: " in \"routes\"", known: &["to", "via"], later: &[] };

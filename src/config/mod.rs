@@ -8,7 +8,10 @@ mod ipv4;
 mod ipv6;
 mod network_file;
 mod option;
+mod option_kind;
+mod option_names;
 mod section;
+mod services;
 #[cfg(test)]
 mod tests;
 mod values;

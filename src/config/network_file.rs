@@ -11,6 +11,7 @@ use super::ipv4::{self, Ipv4Part};
 use super::ipv6::{self, Ipv6Part};
 use super::option;
 use super::section::{At, Item, Keys, Section};
+use super::services;
 use super::values::{
     BRIDGE, DURATION, Family, INTERFACE, LINK_LOCAL, NETWORK_NAME, TEMPLATE, TEXT, domain, list,
     mtu, network_name, server_address, withhold,
@@ -163,6 +164,8 @@ fn common(root: &Section<'_>, has_ipv6: bool) -> Common {
         dns: list(root, "dns", server_address).unwrap_or_default(),
         ntp: list(root, "ntp", server_address).unwrap_or_default(),
         mtu: root.get("mtu").and_then(|item| mtu(&item, has_ipv6)),
+        captive_portal: services::captive_portal(root),
+        resolvers: services::resolvers(root),
     }
 }
 
@@ -362,6 +365,8 @@ const ROOT: Keys = Keys {
         "dns",
         "search",
         "ntp",
+        "captive-portal",
+        "dnr",
         "consume",
         "on-decline",
         "reclaim-after",
@@ -372,7 +377,7 @@ const ROOT: Keys = Keys {
         "option",
         "vm",
     ],
-    later: &["captive-portal", "dnr", "boot"],
+    later: &["boot"],
 };
 const ROOT_OPTION: Keys = option::keys(" in [[option]]");
 const MATCH: Keys = Keys {

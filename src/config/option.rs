@@ -1,4 +1,4 @@
-//! `[[option]]` and `[[vm.option]]`: any option by its code, encoded once.
+//! `[[option]]` and `[[vm.option]]`: any option by its code, or by its name, encoded once.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
@@ -6,6 +6,8 @@ use std::ops::Range;
 use dhcproto::{Decodable, Decoder, v4, v6};
 
 use super::diagnostics::File;
+use super::option_kind::hex;
+use super::option_names::{self, Known};
 use super::section::{Item, Keys, Section};
 use super::values::{Form, IPV4, IPV6, TEXT, domain};
 use crate::network::RawOption;
@@ -87,8 +89,17 @@ fn family(entry: &Section<'_>) -> Option<IpFamily> {
 }
 
 fn option(entry: &Section<'_>, family: IpFamily) -> Option<RawOption> {
-    let code = entry.require("code", CODE).and_then(|item| code(&item, family));
-    let body = body(entry, family);
+    let (code, body) = match entry.get("name") {
+        Some(name) => {
+            let known = known(entry, &name, family);
+            let body = known.and_then(|known| named_body(entry, known));
+            (known.map(|known| u16::from(known.code)), body)
+        }
+        None => {
+            let code = entry.require("code", CODE).and_then(|item| code(&item, family));
+            (code, body(entry, family))
+        }
+    };
     if let (Some(code), Some(body)) = (code, &body)
         && let Some(name) = misfit(family, code, body)
     {
@@ -120,10 +131,47 @@ fn code(item: &Item<'_>, family: IpFamily) -> Option<u16> {
     Some(code)
 }
 
-fn body(entry: &Section<'_>, family: IpFamily) -> Option<Vec<u8>> {
-    let mut given = VALUES.iter().filter_map(|key| entry.get(key));
+/// Finds the option that is named in the place of a code.
+fn known(entry: &Section<'_>, name: &Item<'_>, family: IpFamily) -> Option<&'static Known> {
+    if entry.get("code").is_some() {
+        name.error("the option has \"code\" and \"name\"; give one of them");
+        return None;
+    }
+    let text = name.text(NAME)?;
+    match family {
+        IpFamily::V4 => option_names::find(text).map_err(|fault| name.error(fault)).ok(),
+        IpFamily::V6 => {
+            name.error("options of family 6 have no names here; write \"code\"");
+            None
+        }
+    }
+}
+
+/// Reads the one value, by the key that its type has, by "value" or as "hex".
+fn named_body(entry: &Section<'_>, known: &'static Known) -> Option<Vec<u8>> {
+    let item = value(entry, NAMED_VALUES)?;
+    let body = match item.key {
+        "hex" => hex(&item),
+        key if key == "value" || Some(key) == known.kind.key() => {
+            known.kind.encode(&item.named(known.name()))
+        }
+        key => {
+            let right = known.kind.key().unwrap_or("value");
+            item.error(format!(
+                "{key:?} is not the type of option {:?}; write {right:?}",
+                known.name()
+            ));
+            None
+        }
+    };
+    body.filter(|body| fits(&item, body))
+}
+
+/// Returns the one value that is given.
+fn value<'a>(entry: &Section<'a>, keys: &[&'static str]) -> Option<Item<'a>> {
+    let mut given = keys.iter().filter_map(|key| entry.get(key));
     let Some(item) = given.next() else {
-        entry.error(format!("the option has no value; give one of {}", VALUES.join(", ")));
+        entry.error(format!("the option has no value; give one of {}", keys.join(", ")));
         return None;
     };
     if let Some(other) = given.next() {
@@ -133,6 +181,15 @@ fn body(entry: &Section<'_>, family: IpFamily) -> Option<Vec<u8>> {
         ));
         return None;
     }
+    Some(item)
+}
+
+fn body(entry: &Section<'_>, family: IpFamily) -> Option<Vec<u8>> {
+    if let Some(item) = entry.get("value") {
+        item.error(format!("\"value\" goes with \"name\"; give one of {}", VALUES.join(", ")));
+        return None;
+    }
+    let item = value(entry, VALUES)?;
     let body = match item.key {
         "hex" => hex(&item)?,
         "ip" => each(&item, |item| address(item, family))?,
@@ -148,14 +205,19 @@ fn body(entry: &Section<'_>, family: IpFamily) -> Option<Vec<u8>> {
         // What is left of `VALUES`: "bool".
         _ => vec![u8::from(item.boolean()?)],
     };
-    if body.len() > MAX_BODY {
+    fits(&item, &body).then_some(body)
+}
+
+/// Notes a body that no message has room for.
+pub(super) fn fits(item: &Item<'_>, body: &[u8]) -> bool {
+    let fits = body.len() <= MAX_BODY;
+    if !fits {
         item.error(format!(
             "the option is {} bytes long, which no message has room for; keep it to {MAX_BODY}",
             body.len()
         ));
-        return None;
     }
-    Some(body)
+    fits
 }
 
 /// Reads the body as a client would, if dhcproto knows the option's form. Returns the option's name
@@ -209,30 +271,13 @@ fn address(item: &Item<'_>, family: IpFamily) -> Option<Vec<u8>> {
     })
 }
 
-fn hex(item: &Item<'_>) -> Option<Vec<u8>> {
-    let text = item.text(HEX)?;
-    let digits: Option<Vec<u8>> = text
-        .chars()
-        .filter(|character| *character != ':')
-        .map(|character| character.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
-        .collect();
-    let Some(digits) = digits.filter(|digits| digits.len() % 2 == 0) else {
-        item.error_form(text, HEX);
-        return None;
-    };
-    let bytes = digits.chunks_exact(2).filter_map(|pair| match pair {
-        [high, low] => Some(high << 4 | low),
-        _ => None,
-    });
-    Some(bytes.collect())
-}
-
 /// Returns the keys of an option's table, for the list that `place` names.
 pub(super) const fn keys(place: &'static str) -> Keys {
     Keys {
         place,
         known: &[
-            "family", "code", "always", "hex", "ip", "text", "u8", "u16", "u32", "domain", "bool",
+            "family", "code", "name", "always", "value", "hex", "ip", "text", "u8", "u16", "u32",
+            "domain", "bool",
         ],
         later: &[],
     }
@@ -240,10 +285,11 @@ pub(super) const fn keys(place: &'static str) -> Keys {
 
 /// The keys that hold a value, of which one is given.
 const VALUES: &[&str] = &["hex", "ip", "text", "u8", "u16", "u32", "domain", "bool"];
+const NAMED_VALUES: &[&str] = &["value", "hex", "ip", "text", "u8", "u16", "u32", "domain", "bool"];
 
 const FAMILY: Form = Form { what: "an address family", like: "4 or 6" };
 const CODE: Form = Form { what: "an option's code", like: "43" };
-const HEX: Form = Form { what: "bytes in hexadecimal", like: "\"0104c0a80001\"" };
+const NAME: Form = Form { what: "an option's name", like: "\"tftp-server-name\"" };
 
 /// RFC 5859.
 const TFTP_SERVERS: u16 = 150;

@@ -107,6 +107,12 @@ impl<'a> Section<'a> {
 
     /// Returns the keys and values of a table whose keys are the admin's.
     pub(super) fn entries(&self, key: &'static str) -> Vec<Item<'a>> {
+        self.placed_entries(key).into_iter().map(At::into_inner).collect()
+    }
+
+    /// Returns the keys and values of a table whose keys are checked elsewhere, in file order and
+    /// each with the place of its key.
+    pub(super) fn placed_entries(&self, key: &'static str) -> Vec<At<Item<'a>>> {
         let Some(item) = self.get(key) else {
             return Vec::new();
         };
@@ -114,15 +120,15 @@ impl<'a> Section<'a> {
             item.error_type("a table");
             return Vec::new();
         };
-        table
-            .iter()
-            .map(|(key, value)| Item {
-                file: self.file,
-                span: value.span(),
-                key: key.get_ref().as_ref(),
-                value: value.get_ref(),
-            })
-            .collect()
+        let file = self.file;
+        let placed = |(key, value): (&'a At<_>, &'a At<DeValue<'a>>)| {
+            let name: &std::borrow::Cow<'_, str> = key.get_ref();
+            let (span, key_span) = (value.span(), key.span());
+            Spanned::new(key_span, Item { file, span, key: name.as_ref(), value: value.get_ref() })
+        };
+        let mut entries: Vec<_> = table.iter().map(placed).collect();
+        entries.sort_by_key(|entry| entry.span().start);
+        entries
     }
 }
 
@@ -136,6 +142,11 @@ impl<'a> Item<'a> {
         let is = self.value.type_str();
         let article = if is.starts_with(['a', 'i', 'e', 'o', 'u']) { "an" } else { "a" };
         self.error(format!("{:?} is {article} {is}; write {wanted}", self.key));
+    }
+
+    /// Returns the same value under another name, for messages.
+    pub(super) fn named(&self, key: &'a str) -> Self {
+        Self { key, ..self.clone() }
     }
 
     /// Returns the text if the value is a string, without a word if it is none.
@@ -265,7 +276,7 @@ fn alternatives<'w>(words: impl Iterator<Item = &'w str>) -> String {
 }
 
 /// Returns the known key that needs the fewest edits to become `name`.
-fn nearest(name: &str, known: &[&'static str]) -> &'static str {
+pub(super) fn nearest(name: &str, known: &[&'static str]) -> &'static str {
     known.iter().copied().min_by_key(|key| distance(name, key)).unwrap_or_default()
 }
 

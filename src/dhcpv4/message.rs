@@ -37,6 +37,8 @@ pub(super) struct Request<'a> {
     pub(super) max_message_size: Option<u16>,
     /// Whether option 80 was sent.
     pub(super) rapid_commit: bool,
+    /// Whether option 116 was sent (RFC 2563, section 2).
+    pub(super) auto_configure: bool,
     /// Option 55.
     pub(super) parameter_list: Value<'a, 255>,
     /// The flags of option 81 (RFC 4702, section 2.1).
@@ -116,6 +118,7 @@ impl<'a> Request<'a> {
             max_message_size: options.max_message_size.array().ok_or(bad)?.map(u16::from_be_bytes),
             // RFC 4039, section 4: it has no data.
             rapid_commit: options.rapid_commit.array::<0>().ok_or(bad)?.is_some(),
+            auto_configure: options.auto_configure,
             parameter_list: options.parameter_list,
             fqdn_flags: options.fqdn_flags,
             client_id: options.client_id,
@@ -278,6 +281,7 @@ struct Options<'a> {
     server_id: Value<'a, 4>,
     max_message_size: Value<'a, 2>,
     rapid_commit: Value<'a, 0>,
+    auto_configure: bool,
     parameter_list: Value<'a, 255>,
     fqdn_flags: Option<u8>,
     client_id: Value<'a, 255>,
@@ -294,6 +298,7 @@ impl<'a> Options<'a> {
             server_id: Value::Absent,
             max_message_size: Value::Absent,
             rapid_commit: Value::Absent,
+            auto_configure: false,
             parameter_list: Value::Absent,
             fqdn_flags: None,
             client_id: Value::Absent,
@@ -332,6 +337,10 @@ impl<'a> Options<'a> {
             code::MAX_MESSAGE_SIZE => self.max_message_size.join(part),
             code::CLIENT_ID => self.client_id.join(part),
             code::RAPID_COMMIT => self.rapid_commit.join(part),
+            code::AUTO_CONFIGURE => {
+                self.auto_configure = true;
+                Ok(())
+            }
             code::CLIENT_FQDN => {
                 // The first part begins with the flags; an option without its fixed part is none.
                 if let (None, [flags, _, _, ..]) = (self.fqdn_flags, part) {

@@ -1,7 +1,7 @@
 //! DHCPv4 as a server speaks it (RFC 2131, RFC 2132, RFC 3396, RFC 3442, RFC 4702, RFC 6842).
 //!
 //! [`message`] reads what the guest sent, [`decide`] chooses the answer, [`reply`] writes it,
-//! [`options`] has one row an option, [`fqdn`] the one that follows the client's. The NIC is known
+//! [`options`] has one row an option, [`encode`] makes the data of some, [`fqdn`] the one that follows the client's. The NIC is known
 //! before a byte is read: nothing in a message chooses whose lease is served.
 
 #![cfg_attr(
@@ -16,6 +16,7 @@
 )]
 
 mod decide;
+mod encode;
 mod fqdn;
 mod message;
 mod options;
@@ -24,6 +25,7 @@ mod reply;
 #[cfg(test)]
 mod tests;
 
+pub use encode::{encrypted_resolvers, push_route, search_list};
 pub use options::{may_be_set, option_name};
 
 use std::net::Ipv4Addr;

@@ -4,12 +4,14 @@
 //! made. Bodies are made once, when the port's binding is; a reply copies them. To add an option,
 //! add a row: its place in [`ROWS`] is its place in a reply to a client that names no options.
 //!
-//! RFC 2132, RFC 3397, RFC 3442.
+//! RFC 2132, RFC 2563, RFC 3397, RFC 3442, RFC 8910, RFC 8925, RFC 9463.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::fqdn;
-use crate::network::{DomainName, Ipv4Parameters, Ipv4Route, Mask, Parameters, RawOption};
+use ipnet::Ipv4Net;
+
+use super::{encode, fqdn};
+use crate::network::{Ipv4Parameters, Ipv4Route, Mask, Parameters, RawOption};
 
 /// One option: what is known of it before any NIC is.
 #[derive(Debug)]
@@ -48,6 +50,8 @@ pub(super) enum Demand {
     ListedOrNoList,
     /// The client's list alone.
     Listed,
+    /// That the client sent the option itself: option 116 (RFC 2563, section 2).
+    SentByClient,
 }
 
 /// How long an option is kept when not everything fits; the first is kept longest.
@@ -121,12 +125,7 @@ impl OptionSet {
                 set.push(Entry {
                     code,
                     when: When::Configuration,
-                    demand: match (raw.always, code) {
-                        (true, _) => Demand::Always,
-                        // RFC 8925, section 3.3: never to a client that does not list it.
-                        (false, code::IPV6_ONLY_PREFERRED) => Demand::Listed,
-                        (false, _) => Demand::ListedOrNoList,
-                    },
+                    demand: if raw.always { Demand::Always } else { Demand::ListedOrNoList },
                     priority: if raw.always { Priority::Service } else { Priority::Extra },
                     body: raw.body.clone(),
                 });
@@ -214,12 +213,7 @@ fn router(_: &Parameters, ipv4: &Ipv4Parameters) -> Option<Vec<u8>> {
 /// Makes the list of RFC 3442, default route included: a client that takes it ignores option 3.
 fn classless_routes(_: &Parameters, ipv4: &Ipv4Parameters) -> Option<Vec<u8>> {
     let mut body = Vec::new();
-    let mut add = |length: u8, to: Ipv4Addr, via: Ipv4Addr| {
-        body.push(length);
-        // Only as many octets of the destination as its prefix covers.
-        body.extend(to.octets().iter().take(usize::from(length).div_ceil(8)));
-        body.extend(via.octets());
-    };
+    let mut add = |to, via| encode::push_route(&mut body, to, via);
     let says_something = match ipv4.mask {
         Mask::Subnet => !ipv4.routes.is_empty(),
         Mask::Host => true,
@@ -228,16 +222,16 @@ fn classless_routes(_: &Parameters, ipv4: &Ipv4Parameters) -> Option<Vec<u8>> {
         match ipv4.mask {
             Mask::Subnet => {}
             // 0.0.0.0: the gateway itself is on the link.
-            Mask::Host => add(32, gateway, Ipv4Addr::UNSPECIFIED),
+            Mask::Host => add(Ipv4Net::from(gateway), Ipv4Addr::UNSPECIFIED),
         }
         if !ipv4.routes.iter().any(|route| route.to.prefix_len() == 0) {
-            add(0, Ipv4Addr::UNSPECIFIED, gateway);
+            add(Ipv4Net::default(), gateway);
         }
     }
     for Ipv4Route { to, via } in &ipv4.routes {
-        add(to.prefix_len(), to.network(), *via);
+        add(*to, *via);
     }
-    Some(body).filter(|body| !body.is_empty())
+    given(body)
 }
 
 fn dns_servers(parameters: &Parameters, _: &Ipv4Parameters) -> Option<Vec<u8>> {
@@ -287,51 +281,33 @@ fn rebinding_time(_: &Parameters, ipv4: &Ipv4Parameters) -> Option<Vec<u8>> {
 }
 
 fn domain_search(parameters: &Parameters, _: &Ipv4Parameters) -> Option<Vec<u8>> {
-    Some(compressed(&parameters.search)).filter(|body| !body.is_empty())
+    given(encode::search_list(&parameters.search))
+}
+
+fn ipv6_only_wait(_: &Parameters, ipv4: &Ipv4Parameters) -> Option<Vec<u8>> {
+    ipv4.ipv6_only_wait.map(|seconds| seconds.to_be_bytes().to_vec())
+}
+
+fn auto_configure(_: &Parameters, ipv4: &Ipv4Parameters) -> Option<Vec<u8>> {
+    ipv4.auto_configure.map(|may| vec![u8::from(may)])
+}
+
+fn captive_portal(parameters: &Parameters, _: &Ipv4Parameters) -> Option<Vec<u8>> {
+    parameters.captive_portal.as_ref().map(|portal| portal.as_str().into())
+}
+
+fn encrypted_resolvers(parameters: &Parameters, _: &Ipv4Parameters) -> Option<Vec<u8>> {
+    given(encode::encrypted_resolvers(&parameters.resolvers))
 }
 
 /// Returns the IPv4 addresses of a list of both families.
 fn addresses(list: &[IpAddr]) -> Option<Vec<u8>> {
-    let mut body = Vec::new();
-    for address in list {
-        match address {
-            IpAddr::V4(address) => body.extend(address.octets()),
-            IpAddr::V6(_) => {}
-        }
-    }
-    Some(body).filter(|body| !body.is_empty())
+    given(encode::ipv4_of(list))
 }
 
-/// Encodes names with the compression of RFC 1035, section 4.1.4; pointers count from the front of
-/// the option's data, all its parts joined (RFC 3397, section 2).
-fn compressed(names: &[DomainName]) -> Vec<u8> {
-    let mut body = Vec::new();
-    let mut known: Vec<(&str, u16)> = Vec::new();
-    for name in names {
-        let mut rest = Some(name.as_str());
-        while let Some(suffix) = rest {
-            if let Some((_, offset)) = known.iter().find(|(text, _)| *text == suffix) {
-                body.extend((POINTER | offset).to_be_bytes());
-                break;
-            }
-            // A pointer has 14 bits.
-            if let Some(offset) = u16::try_from(body.len()).ok().filter(|at| *at < POINTER_LIMIT) {
-                known.push((suffix, offset));
-            }
-            let (label, after) = match suffix.split_once('.') {
-                Some((label, after)) => (label, Some(after)),
-                None => (suffix, None),
-            };
-            // `DomainName` bounds a label to 63 bytes.
-            body.push(u8::try_from(label.len()).unwrap_or(0));
-            body.extend(label.as_bytes());
-            if after.is_none() {
-                body.push(0);
-            }
-            rest = after;
-        }
-    }
-    body
+/// Returns the data if there are any: no list is sent empty.
+fn given(body: Vec<u8>) -> Option<Vec<u8>> {
+    Some(body).filter(|body| !body.is_empty())
 }
 
 /// The rows; a reply to a client that names no options holds them in this order.
@@ -458,6 +434,39 @@ const ROWS: &[Row] = &[
         priority: Priority::Extra,
         make: domain_search,
     },
+    Row {
+        // RFC 8925, section 3.3: never to a client that does not list it.
+        code: code::IPV6_ONLY_PREFERRED,
+        name: "Ipv6OnlyPreferred",
+        when: When::Configuration,
+        demand: Demand::Listed,
+        priority: Priority::Service,
+        make: ipv6_only_wait,
+    },
+    Row {
+        code: code::CAPTIVE_PORTAL,
+        name: "CaptivePortal",
+        when: When::Configuration,
+        demand: Demand::ListedOrNoList,
+        priority: Priority::Extra,
+        make: captive_portal,
+    },
+    Row {
+        code: code::AUTO_CONFIGURE,
+        name: "DisableSLAAC",
+        when: When::Configuration,
+        demand: Demand::SentByClient,
+        priority: Priority::Extra,
+        make: auto_configure,
+    },
+    Row {
+        code: code::ENCRYPTED_RESOLVERS,
+        name: "EncryptedDnsServers",
+        when: When::Configuration,
+        demand: Demand::Listed,
+        priority: Priority::Extra,
+        make: encrypted_resolvers,
+    },
 ];
 
 /// Option codes (RFC 2132 unless said otherwise).
@@ -490,10 +499,16 @@ pub(super) mod code {
     pub(in crate::dhcpv4) const AGENT_INFORMATION: u8 = 82;
     /// RFC 8925.
     pub(in crate::dhcpv4) const IPV6_ONLY_PREFERRED: u8 = 108;
+    /// RFC 8910.
+    pub(in crate::dhcpv4) const CAPTIVE_PORTAL: u8 = 114;
+    /// RFC 2563.
+    pub(in crate::dhcpv4) const AUTO_CONFIGURE: u8 = 116;
     /// RFC 3397.
     pub(in crate::dhcpv4) const DOMAIN_SEARCH: u8 = 119;
     /// RFC 3442.
     pub(in crate::dhcpv4) const CLASSLESS_ROUTES: u8 = 121;
+    /// RFC 9463.
+    pub(in crate::dhcpv4) const ENCRYPTED_RESOLVERS: u8 = 162;
     /// Microsoft's private code for RFC 3442.
     pub(in crate::dhcpv4) const CLASSLESS_ROUTES_MICROSOFT: u8 = 249;
     pub(in crate::dhcpv4) const END: u8 = 255;
@@ -501,5 +516,3 @@ pub(super) mod code {
 
 /// No place: at most 254 codes can be set.
 const NONE: u8 = 255;
-const POINTER: u16 = 0xc000;
-const POINTER_LIMIT: u16 = 0x4000;

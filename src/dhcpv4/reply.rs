@@ -164,6 +164,8 @@ const fn message_type(kind: AnswerKind) -> u8 {
 struct Selection<'a> {
     options: &'a OptionSet,
     kind: AnswerKind,
+    /// Whether the client sent option 116.
+    auto_configure: bool,
     chosen: [Chosen; MAX_CHOSEN],
     count: usize,
     /// Whether the entry at this place was chosen.
@@ -213,6 +215,7 @@ impl<'a> Selection<'a> {
         let mut selection = Self {
             options,
             kind,
+            auto_configure: request.auto_configure,
             chosen: [chosen; MAX_CHOSEN],
             count: 0,
             seen: [false; MAX_CHOSEN],
@@ -238,6 +241,7 @@ impl<'a> Selection<'a> {
                 Demand::Always => true,
                 Demand::ListedOrNoList => list.is_none(),
                 Demand::Listed => false,
+                Demand::SentByClient => request.auto_configure,
             };
             if wanted {
                 selection.choose(entry.code);
@@ -252,7 +256,11 @@ impl<'a> Selection<'a> {
         let Some(entry) = self.options.at(place) else { return };
         let Some(seen) = self.seen.get_mut(usize::from(place)) else { return };
         let Some(slot) = self.chosen.get_mut(self.count) else { return };
-        if !*seen && belongs(entry, self.kind) {
+        let may_be_sent = match entry.demand {
+            Demand::Always | Demand::ListedOrNoList | Demand::Listed => true,
+            Demand::SentByClient => self.auto_configure,
+        };
+        if !*seen && may_be_sent && belongs(entry, self.kind) {
             *seen = true;
             slot.entry = place;
             self.count = self.count.saturating_add(1);

@@ -10,7 +10,8 @@ use proptest::test_runner::{Config, RngSeed};
 
 use super::*;
 use crate::network::{
-    DomainName, Gateway, Hostname, Ipv4Parameters, Ipv4Route, Lifetime, Mask, RawOption,
+    DomainName, EncryptedResolver, Gateway, Hostname, Ipv4Parameters, Ipv4Route, Lifetime, Mask,
+    RawOption,
 };
 use crate::outcome::{Message, Note};
 use crate::wire::{Link, Mac};
@@ -34,6 +35,8 @@ fn parameters() -> Parameters {
         dns: ["10.20.0.53", "2001:db8::53", "10.20.0.54"].map(|ip| ip.parse().unwrap()).to_vec(),
         ntp: vec!["10.20.0.123".parse::<IpAddr>().unwrap()],
         mtu: Some(1450),
+        captive_portal: None,
+        resolvers: Vec::new(),
         gateway: Gateway {
             source_mac: ROUTER_MAC,
             mac_given: false,
@@ -56,6 +59,8 @@ fn parameters() -> Parameters {
                 via: Ipv4Addr::new(10, 20, 0, 254),
             }],
             rapid_commit: false,
+            ipv6_only_wait: None,
+            auto_configure: None,
             options: Vec::new(),
         }),
         ipv6: None,
@@ -556,10 +561,51 @@ fn raw_options_replace_rows_and_follow_them() {
 
 #[test]
 fn ipv6_only_preferred_goes_only_to_who_lists_it() {
-    let profile = profile_with(|ipv4| ipv4.options = vec![raw(108, &[0, 0, 7, 8], false)]);
-    let client = Client::new(MessageType::Discover);
-    assert!(!client.codes(&profile).contains(&108));
-    assert!(client.asking_for(&[108]).codes(&profile).contains(&108));
+    let body = (108, vec![0, 0, 7, 8]);
+    for profile in [
+        profile_with(|ipv4| ipv4.ipv6_only_wait = Some(1_800)),
+        profile_with(|ipv4| ipv4.options = vec![raw(108, &[0, 0, 7, 8], false)]),
+    ] {
+        let client = Client::new(MessageType::Discover);
+        assert!(!client.codes(&profile).contains(&108));
+        assert!(client.asking_for(&[108]).options(&profile).contains(&body));
+    }
+}
+
+#[test]
+fn auto_configure_goes_only_to_who_sent_it() {
+    let profile = profile_with(|ipv4| ipv4.auto_configure = Some(false));
+    let client = || Client::new(MessageType::Discover);
+    let sent =
+        |client: Client| client.with(DhcpOption::DisableSLAAC(v4::AutoConfig::AutoConfigure));
+    assert!(!client().codes(&profile).contains(&116));
+    assert!(!client().asking_for(&[116]).codes(&profile).contains(&116));
+    assert!(sent(client().asking_for(&[3])).options(&profile).contains(&(116, vec![0])));
+    assert!(sent(client()).options(&profile).contains(&(116, vec![0])));
+    assert!(!sent(client()).codes(&self::profile()).contains(&116));
+    let always = profile_with(|ipv4| ipv4.options = vec![raw(116, &[1], true)]);
+    assert!(client().options(&always).contains(&(116, vec![1])));
+}
+
+#[test]
+fn portal_and_resolvers_come_from_what_both_families_share() {
+    let mut parameters = parameters();
+    parameters.captive_portal = Some("https://portal.example/api".parse().unwrap());
+    parameters.resolvers = vec![EncryptedResolver {
+        name: name("dns.example"),
+        addresses: vec!["2001:db8::53".parse().unwrap()],
+        priority: 1,
+        params: "alpn=dot".parse().unwrap(),
+    }];
+    let client = Client::new(MessageType::Discover).asking_for(&[162, 114]);
+    let portal = (114, b"https://portal.example/api".to_vec());
+    let options = client.options(&Profile::new(&parameters).unwrap());
+    // A resolver that IPv4 does not reach is not named.
+    assert!(options.contains(&portal) && !options.iter().any(|(code, _)| *code == 162));
+    parameters.resolvers[0].addresses.clear();
+    let options = client.options(&Profile::new(&parameters).unwrap());
+    let resolver = b"\0\x10\0\x01\x0d\x03dns\x07example\0".to_vec();
+    assert!(options.contains(&(162, resolver)));
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::network::{Parameters, RawOption};
+use crate::network::{EncryptedResolver, Parameters, RawOption};
 
 /// One option of a profile, ready to be copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,8 +65,8 @@ pub(super) fn encode(parameters: &Parameters, raw: &[RawOption]) -> Box<[Encoded
         let mut replaced = raw.iter().filter(|option| option.code == row.code).peekable();
         if replaced.peek().is_some() {
             encoded.extend(replaced.map(|option| row.replaced_by(option)));
-        } else if let Some(body) = (row.make)(parameters) {
-            encoded.push(row.encoded(body));
+        } else {
+            encoded.extend(row.make.bodies(parameters).into_iter().map(|body| row.encoded(body)));
         }
     }
     let listed = |option: &RawOption| ROWS.iter().any(|row| row.code == option.code);
@@ -110,6 +110,10 @@ pub(super) mod code {
     pub(in crate::dhcpv6) const CLIENT_FQDN: u16 = 39;
     /// RFC 5908.
     pub(in crate::dhcpv6) const NTP_SERVER: u16 = 56;
+    /// RFC 8910.
+    pub(in crate::dhcpv6) const CAPTIVE_PORTAL: u16 = 103;
+    /// RFC 9463.
+    pub(in crate::dhcpv6) const ENCRYPTED_RESOLVER: u16 = 144;
 }
 
 /// One option that we know how to make.
@@ -118,7 +122,24 @@ struct Row {
     within: Within,
     sent: Sent,
     form: Form,
-    make: fn(&Parameters) -> Option<Vec<u8>>,
+    make: Make,
+}
+
+/// Makes the bodies of a row.
+enum Make {
+    /// One option; `None`: there is nothing to say.
+    One(fn(&Parameters) -> Option<Vec<u8>>),
+    /// One option for each of several values.
+    Each(fn(&Parameters) -> Vec<Vec<u8>>),
+}
+
+impl Make {
+    fn bodies(&self, parameters: &Parameters) -> Vec<Vec<u8>> {
+        match self {
+            Self::One(make) => make(parameters).into_iter().collect(),
+            Self::Each(make) => make(parameters),
+        }
+    }
 }
 
 impl Row {
@@ -150,31 +171,31 @@ const ROWS: &[Row] = &[
         within: Within::Advertise,
         sent: Sent::Always,
         form: Form::Plain,
-        make: |parameters| Some(vec![parameters.ipv6.as_ref()?.server_preference?]),
+        make: Make::One(|parameters| Some(vec![parameters.ipv6.as_ref()?.server_preference?])),
     },
     Row {
         code: code::DNS_SERVERS,
         within: Within::Configuration,
         sent: Sent::Requested,
         form: Form::Plain,
-        make: |parameters| addresses(&parameters.dns),
+        make: Make::One(|parameters| addresses(&parameters.dns)),
     },
     Row {
         code: code::INFORMATION_REFRESH_TIME,
         within: Within::Information,
         sent: Sent::Requested,
         form: Form::Plain,
-        make: |parameters| {
+        make: Make::One(|parameters| {
             let seconds = parameters.ipv6.as_ref()?.information_refresh_time?;
             Some(seconds.to_be_bytes().to_vec())
-        },
+        }),
     },
     Row {
         code: code::DOMAIN_LIST,
         within: Within::Configuration,
         sent: Sent::Requested,
         form: Form::Plain,
-        make: domain_list,
+        make: Make::One(domain_list),
     },
     // RFC 4704, section 6, allows it only if the client sent the option as well. Guests that ask for
     // their name and have none to offer, dhclient among them, are told it all the same.
@@ -183,14 +204,14 @@ const ROWS: &[Row] = &[
         within: Within::Configuration,
         sent: Sent::Requested,
         form: Form::ClientFqdn,
-        make: client_fqdn,
+        make: Make::One(client_fqdn),
     },
     Row {
         code: code::NTP_SERVER,
         within: Within::Configuration,
         sent: Sent::Requested,
         form: Form::Plain,
-        make: ntp_servers,
+        make: Make::One(ntp_servers),
     },
     // RFC 5908 replaces it; older guests ask for it still.
     Row {
@@ -198,7 +219,22 @@ const ROWS: &[Row] = &[
         within: Within::Configuration,
         sent: Sent::Requested,
         form: Form::Plain,
-        make: |parameters| addresses(&parameters.ntp),
+        make: Make::One(|parameters| addresses(&parameters.ntp)),
+    },
+    Row {
+        code: code::CAPTIVE_PORTAL,
+        within: Within::Configuration,
+        sent: Sent::Requested,
+        form: Form::Plain,
+        make: Make::One(|parameters| Some(parameters.captive_portal.as_ref()?.as_str().into())),
+    },
+    // RFC 9463, section 4.1: an option for each resolver.
+    Row {
+        code: code::ENCRYPTED_RESOLVER,
+        within: Within::Configuration,
+        sent: Sent::Requested,
+        form: Form::Plain,
+        make: Make::Each(|parameters| parameters.resolvers.iter().filter_map(resolver).collect()),
     },
 ];
 
@@ -259,6 +295,22 @@ fn domain_list(parameters: &Parameters) -> Option<Vec<u8>> {
         name.encode(&mut body);
     }
     (!body.is_empty()).then_some(body)
+}
+
+/// Makes one resolver; `None` if it has addresses, but none of IPv6 (RFC 9463, section 4.1).
+fn resolver(resolver: &EncryptedResolver) -> Option<Vec<u8>> {
+    let name = resolver.encoded_name();
+    let mut body = resolver.priority.to_be_bytes().to_vec();
+    body.extend(u16::try_from(name.len()).ok()?.to_be_bytes());
+    body.extend(name);
+    // Section 3.1.6: a resolver without addresses has no further field.
+    if !resolver.addresses.is_empty() {
+        let addresses = resolver.encoded_ipv6_addresses()?;
+        body.extend(u16::try_from(addresses.len()).ok()?.to_be_bytes());
+        body.extend(addresses);
+        body.extend(resolver.params.bytes());
+    }
+    Some(body)
 }
 
 /// Makes the guest's name: complete with a domain, else one label without the root's zero, which

@@ -40,6 +40,8 @@ fn parameters() -> Parameters {
         dns: vec!["192.0.2.53".parse().unwrap(), "2001:db8::53".parse().unwrap()],
         ntp: vec!["192.0.2.123".parse().unwrap(), "2001:db8::123".parse().unwrap()],
         mtu: None,
+        captive_portal: None,
+        resolvers: Vec::new(),
         gateway: Gateway {
             source_mac: Mac([2, 0, 0, 0, 0, 1]),
             mac_given: true,

@@ -1,4 +1,5 @@
-//! What a router advertisement says: one row an option (RFC 4861, section 4.2; RFC 4191; RFC 8106).
+//! What a router advertisement says: one row an option (RFC 4861, section 4.2; RFC 4191; RFC 8106; RFC 8910;
+//! RFC 9463).
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -6,8 +7,8 @@ use ipnet::Ipv6Net;
 
 use super::{ROUTER_ADVERTISEMENT, options};
 use crate::network::{
-    AddressMode, Ipv6Parameters, Ipv6Route, Lifetime, Parameters, PrefixInformation,
-    RouterPreference,
+    AddressMode, EncryptedResolver, Ipv6Parameters, Ipv6Route, Lifetime, Parameters,
+    PrefixInformation, RouterPreference,
 };
 
 /// One NIC's router advertisement, encoded once when the port's binding is made.
@@ -69,6 +70,8 @@ const ROWS: &[Row] = &[
     Row { kind: options::ROUTE_INFORMATION, bodies: routes },
     Row { kind: options::RDNSS, bodies: dns_servers },
     Row { kind: options::DNSSL, bodies: search_list },
+    Row { kind: options::CAPTIVE_PORTAL, bodies: captive_portal },
+    Row { kind: options::ENCRYPTED_DNS, bodies: encrypted_resolvers },
 ];
 
 /// Makes the sixteen bytes before the options. Reachable Time and Retrans Timer are left to the
@@ -180,6 +183,38 @@ fn search_list(parameters: &Parameters, ipv6: &Ipv6Parameters) -> Vec<Vec<u8>> {
         name.encode(&mut names);
     }
     with_dns_lifetime(ipv6, &names)
+}
+
+/// The URI, which zeros of padding may follow (RFC 8910, section 2.3).
+fn captive_portal(parameters: &Parameters, _: &Ipv6Parameters) -> Vec<Vec<u8>> {
+    let portal = parameters.captive_portal.as_ref();
+    portal.map(|portal| portal.as_str().into()).into_iter().collect()
+}
+
+/// One option for each resolver that IPv6 reaches.
+fn encrypted_resolvers(parameters: &Parameters, ipv6: &Ipv6Parameters) -> Vec<Vec<u8>> {
+    let lifetime = ipv6.ra.dns_lifetime;
+    parameters.resolvers.iter().filter_map(|resolver| encrypted_dns(resolver, lifetime)).collect()
+}
+
+/// Makes one Encrypted DNS option (RFC 9463, section 6.1); `None` if the resolver has addresses,
+/// but none of IPv6.
+fn encrypted_dns(resolver: &EncryptedResolver, Lifetime(lifetime): Lifetime) -> Option<Vec<u8>> {
+    let name = resolver.encoded_name();
+    let mut body = resolver.priority.to_be_bytes().to_vec();
+    body.extend(lifetime.to_be_bytes());
+    body.extend(u16::try_from(name.len()).ok()?.to_be_bytes());
+    body.extend(name);
+    // A resolver without addresses has no further field, erratum 7804.
+    if !resolver.addresses.is_empty() {
+        let addresses = resolver.encoded_ipv6_addresses()?;
+        body.extend(u16::try_from(addresses.len()).ok()?.to_be_bytes());
+        body.extend(addresses);
+        let params = resolver.params.bytes();
+        body.extend(u16::try_from(params.len()).ok()?.to_be_bytes());
+        body.extend(params);
+    }
+    Some(body)
 }
 
 /// Puts the reserved bytes and the lifetime before a list, if it holds anything.

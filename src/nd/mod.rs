@@ -317,6 +317,8 @@ mod tests {
             dns: Vec::new(),
             ntp: Vec::new(),
             mtu: None,
+            captive_portal: None,
+            resolvers: Vec::new(),
             gateway: Gateway {
                 source_mac: GATEWAY_MAC,
                 mac_given: true,
@@ -336,6 +338,8 @@ mod tests {
                 mask: Mask::Subnet,
                 routes: Vec::new(),
                 rapid_commit: false,
+                ipv6_only_wait: None,
+                auto_configure: None,
                 options: Vec::new(),
             }),
             ipv6: Some(Ipv6Parameters {

@@ -17,6 +17,10 @@ pub(super) const ROUTE_INFORMATION: u8 = 24;
 pub(super) const RDNSS: u8 = 25;
 /// DNS search list (RFC 8106, section 5.2).
 pub(super) const DNSSL: u8 = 31;
+/// Captive portal (RFC 8910, section 2.3).
+pub(super) const CAPTIVE_PORTAL: u8 = 37;
+/// Encrypted DNS (RFC 9463, section 6.1).
+pub(super) const ENCRYPTED_DNS: u8 = 144;
 
 /// Walks all of a guest's options and tells whether one is of type `wanted`.
 ///

@@ -27,6 +27,8 @@ impl Network {
             dns: own(entry, |entry| entry.dns.as_ref(), &common.dns).clone(),
             ntp: own(entry, |entry| entry.ntp.as_ref(), &common.ntp).clone(),
             mtu: entry.and_then(|entry| entry.mtu).or(common.mtu),
+            captive_portal: common.captive_portal.clone(),
+            resolvers: common.resolvers.clone(),
             gateway: self.gateway.clone(),
             ipv4: self.ipv4.as_ref().map(|ipv4| ipv4_parameters(ipv4, entry, lease)),
             ipv6: self.ipv6.as_ref().map(|ipv6| self.ipv6_parameters(ipv6, entry, lease)),
@@ -74,6 +76,8 @@ fn ipv4_parameters(ipv4: &Ipv4Network, entry: Option<&VmEntry>, lease: &Lease) -
         mask: ipv4.mask,
         routes: own(entry, |entry| entry.routes.as_ref(), &ipv4.routes).clone(),
         rapid_commit: ipv4.rapid_commit,
+        ipv6_only_wait: ipv4.ipv6_only_wait,
+        auto_configure: ipv4.auto_configure,
         options: replaced(&ipv4.options, entry.map(|entry| entry.ipv4_options.as_slice())),
     }
 }

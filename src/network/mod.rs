@@ -9,6 +9,7 @@ mod matching;
 mod names;
 mod parameters;
 mod pool;
+mod services;
 
 pub use matching::{Match, choose};
 pub use names::{DomainName, DomainNameError, Hostname, HostnameTemplate};
@@ -17,6 +18,7 @@ pub use parameters::{
     Parameters, PrefixInformation, RawOption, RouterAdvertisement, RouterPreference,
 };
 pub use pool::{Pool, PoolAddress, PoolRange};
+pub use services::{CaptivePortal, EncryptedResolver, ServiceError, ServiceParameters};
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -60,6 +62,10 @@ pub struct Common {
     pub ntp: Vec<IpAddr>,
     /// Option 26 and the RA's MTU.
     pub mtu: Option<u16>,
+    /// Options 114 and 103, Captive-Portal in the RA.
+    pub captive_portal: Option<CaptivePortal>,
+    /// Options 162 and 144, Encrypted DNS in the RA; the lowest priority first.
+    pub resolvers: Vec<EncryptedResolver>,
 }
 
 /// `[ipv4]`, checked: gateway, server id and ranges lie where they may.
@@ -85,7 +91,11 @@ pub struct Ipv4Network {
     pub routes: Vec<Ipv4Route>,
     /// Whether option 80 is honoured.
     pub rapid_commit: bool,
-    /// Options set by code.
+    /// Option 108, in seconds.
+    pub ipv6_only_wait: Option<u32>,
+    /// Option 116.
+    pub auto_configure: Option<bool>,
+    /// Options set by name or code.
     pub options: Vec<RawOption>,
 }
 
@@ -215,6 +225,8 @@ mod tests {
                 mask: Mask::Subnet,
                 routes: Vec::new(),
                 rapid_commit: false,
+                ipv6_only_wait: None,
+                auto_configure: None,
                 options: Vec::new(),
             }),
             ipv6: None,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
-use super::{DomainName, Hostname};
+use super::{CaptivePortal, DomainName, EncryptedResolver, Hostname};
 use crate::wire::Mac;
 
 /// Everything that a port tells its guest, in plain values.
@@ -22,6 +22,10 @@ pub struct Parameters {
     pub ntp: Vec<IpAddr>,
     /// Option 26 and the RA's MTU.
     pub mtu: Option<u16>,
+    /// Options 114 and 103, Captive-Portal in the RA.
+    pub captive_portal: Option<CaptivePortal>,
+    /// Options 162 and 144, Encrypted DNS in the RA; the lowest priority first.
+    pub resolvers: Vec<EncryptedResolver>,
     /// The router's side.
     pub gateway: Gateway,
     /// DHCPv4; `None` if the network has no `[ipv4]`.
@@ -73,7 +77,11 @@ pub struct Ipv4Parameters {
     pub routes: Vec<Ipv4Route>,
     /// Whether option 80 is honoured.
     pub rapid_commit: bool,
-    /// Options set by code; they replace the row of the same code.
+    /// Option 108, in seconds.
+    pub ipv6_only_wait: Option<u32>,
+    /// Option 116.
+    pub auto_configure: Option<bool>,
+    /// Options set by name or code; they replace the row of the same code.
     pub options: Vec<RawOption>,
 }
 

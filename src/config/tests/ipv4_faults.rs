@@ -135,14 +135,12 @@ rebind-time = "20m""#,
         ),
         (
             IPV4_RANGE,
-            r#"ipv6-only-wait = "30m""#,
-            &[r#"6:1: "ipv6-only-wait" in [ipv4] is not available in this version; leave it out"#],
-        ),
-        (
-            IPV4_RANGE,
-            r#"[ipv4.options]
-tftp-server = "10.0.0.5""#,
-            &[r#"6:7: "options" in [ipv4] is not available in this version; leave it out"#],
+            r#"ipv6-only-wait = "299s"
+auto-configure = "no""#,
+            &[
+                r#"6:18: "ipv6-only-wait" is "299s", which is out of range; write a duration from "5m" to "4294967294s""#,
+                r#"7:18: "auto-configure" is a string; write true or false"#,
+            ],
         ),
         (
             IPV4_RANGE,

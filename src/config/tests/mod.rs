@@ -5,6 +5,8 @@ mod ipv4_faults;
 mod ipv6_faults;
 mod loaded;
 mod network_faults;
+mod option_names;
+mod services;
 
 use std::fs;
 use std::path::Path;

@@ -260,16 +260,6 @@ ranges = ["10.0.0.10-10.0.0.20"]"#,
         ),
         (
             "",
-            r#"captive-portal = "https://portal.example/api"
-name = "blue"
-[ipv4]
-subnet = "10.0.0.0/24"
-gateway = "10.0.0.1"
-ranges = ["10.0.0.10-10.0.0.20"]"#,
-            &[r#"1:1: "captive-portal" is not available in this version; leave it out"#],
-        ),
-        (
-            "",
             r#"name = "blue"
 [ipv6]
 subnet = "2001:db8::/64"
