@@ -1,6 +1,6 @@
 //! The command line: one file a command.
 //!
-//! A command returns a [`Failure`] or nothing; only [`main`] prints errors and chooses the exit
+//! A command returns a `Failure` or nothing; only [`main`] prints errors and chooses the exit
 //! code.
 
 mod check;
