@@ -16,7 +16,7 @@ mod vm;
 
 pub use daemon_file::CONTROL_SOCKET;
 pub use defaults::explain_defaults;
-pub use diagnostics::ConfigErrors;
+pub use diagnostics::{Colors, ConfigErrors};
 
 use std::ffi::OsStr;
 use std::fmt;

@@ -71,7 +71,7 @@ impl Supervisor {
         concerned.extend(self.claims.interfaces().map(str::to_owned));
         let ports = concerned.len();
         self.reconcile(concerned).await;
-        lines.push(format!("{} networks in force on {ports} ports", self.config.networks.len()));
+        lines.push(format!("networks in force: {}; ports: {ports}", self.config.networks.len()));
         lines
     }
 }

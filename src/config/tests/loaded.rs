@@ -312,7 +312,7 @@ fn networks_are_read_in_name_order_and_hidden_files_are_left_alone() {
 fn an_error_is_shown_with_its_line() {
     let dir = written("[limits]\nburst = 0\n", &[]);
     let errors = load(&dir.path().join("leasehold.toml")).unwrap_err();
-    let plain = errors.render(false).replace(&format!("{}/", dir.path().display()), "");
+    let plain = errors.render(Colors::Off).replace(&format!("{}/", dir.path().display()), "");
     assert!(
         plain.starts_with(
             "leasehold.toml:2:9: \"burst\" is 0, which is out of range; write a number from 1 to \
@@ -321,7 +321,7 @@ fn an_error_is_shown_with_its_line() {
         "{plain}"
     );
     assert!(plain.contains("2 | burst = 0") && plain.contains("        ^"), "{plain}");
-    assert!(!plain.contains('\u{1b}') && errors.render(true).contains('\u{1b}'));
+    assert!(!plain.contains('\u{1b}') && errors.render(Colors::On).contains('\u{1b}'));
 }
 
 #[test]
