@@ -130,6 +130,7 @@ def server(address):
 
 
 CLIENT_ID = (61, b"\xff\x12\x34\x56\x78" + CLIENT_DUID)
+FQDN = b"\5guest\4blue\7example\0"
 BROADCAST = {"flags": 0x8000}
 RENEWING = {"src": OWN, "ciaddr": OWN, "dst": GATEWAY, "to": GATEWAY_MAC}
 REBINDING = {"src": OWN, "ciaddr": OWN}
@@ -172,6 +173,10 @@ case("dhcpv4/discover-repeated-list", "A code that the client lists often is giv
      "A8; RFC 2131 4.3.1", dhcp4("discover", (55, bytes([6, 3, 6, 6, 3, 1]))))
 case("dhcpv4/discover-router-listed-first", "The mask comes before the router, whatever the client "
      "listed first.", "A8; RFC 2132 3.3", dhcp4("discover", (55, b"\x06\x03\x01")))
+case("dhcpv4/discover-fqdn", "Option 81 is answered with our name for the VM, as text or in labels "
+     "as the client's is, and says that no DNS is updated.", "A13; RFC 4702 2.1; RFC 4702 4",
+     *(dhcp4("discover", (81, bytes([flags, 0, 0]) + name), LINUX_LIST)
+       for flags, name in ((4, FQDN), (5, FQDN), (0, b"guest"), (1, b"guest.blue.example"))))
 case("dhcpv4/discover-pxe", "Options that firmware sends are walked over; what the network sets by "
      "code is given to who asks.", "A8; A11; RFC 4578 2.1",
      dhcp4("discover", (93, b"\x00\x07"), (94, b"\x01\x03\x10"), (97, b"\0" + bytes(range(16))),
@@ -283,7 +288,6 @@ case("dhcpv4/message-from-vm-server", "A VM that acts as a server is noted and n
 # --- DHCPv6 ---------------------------------------------------------------------------------------
 
 LINUX_ORO = DHCP6OptOptReq(reqopts=[23, 24, 39, 56, 82])
-FQDN = b"\5guest\4blue\7example\0"
 
 
 def opt6(code, value=b""):
@@ -625,6 +629,13 @@ case("hostile/not-for-us", "Protocols and ports that the socket filter lets thro
      Ether(src=GUEST, dst=ALL) / IP(src=OWN, dst=GATEWAY, id=1) / UDP(sport=5353, dport=53) / b"?",
      udp6(b"?", sport=5353, dport=5353),
      nd(ICMPv6EchoRequest(), dst="ff02::1"))
+case("hostile/server-on-other-port", "Clients do not look at a server's source port, so a VM that "
+     "acts as one is noted whatever port it sends from.", "E6; RFC 7610",
+     udp4(fixed4(op=2, yiaddr=OTHER, chaddr=OTHER_GUEST)
+          + options4((53, b"\2"), server(OWN), (51, b"\0\0\x0e\x10")),
+          src=OWN, sport=1067, dport=68),
+     udp6(bytes(DHCP6_Advertise(trid=1)) + join([client6(), server6(OTHER_DUID), ia_na(1, OTHER6)]),
+          dst="fe80::77", sport=1547, dport=546))
 case("hostile/reply-longer-than-mtu", "A port whose MTU takes no reply.", "A8; RFC 791",
      raw4(options4((53, b"\1"))), SOLICIT, RS, mtu=280, network="full")
 

@@ -40,6 +40,7 @@ scenarios! {
     replug,
     vlan_and_offload,
     isolation,
+    flood,
     reload,
     unprivileged,
     signals,

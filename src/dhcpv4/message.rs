@@ -39,6 +39,8 @@ pub(super) struct Request<'a> {
     pub(super) rapid_commit: bool,
     /// Option 55.
     pub(super) parameter_list: Value<'a, 255>,
+    /// The flags of option 81 (RFC 4702, section 2.1).
+    pub(super) fqdn_flags: Option<u8>,
     /// Option 61: 2 to 255 bytes.
     pub(super) client_id: Value<'a, 255>,
 }
@@ -115,6 +117,7 @@ impl<'a> Request<'a> {
             // RFC 4039, section 4: it has no data.
             rapid_commit: options.rapid_commit.array::<0>().ok_or(bad)?.is_some(),
             parameter_list: options.parameter_list,
+            fqdn_flags: options.fqdn_flags,
             client_id: options.client_id,
         })
     }
@@ -276,6 +279,7 @@ struct Options<'a> {
     max_message_size: Value<'a, 2>,
     rapid_commit: Value<'a, 0>,
     parameter_list: Value<'a, 255>,
+    fqdn_flags: Option<u8>,
     client_id: Value<'a, 255>,
 }
 
@@ -291,6 +295,7 @@ impl<'a> Options<'a> {
             max_message_size: Value::Absent,
             rapid_commit: Value::Absent,
             parameter_list: Value::Absent,
+            fqdn_flags: None,
             client_id: Value::Absent,
         };
         walk(options, |code, part| match code {
@@ -327,6 +332,13 @@ impl<'a> Options<'a> {
             code::MAX_MESSAGE_SIZE => self.max_message_size.join(part),
             code::CLIENT_ID => self.client_id.join(part),
             code::RAPID_COMMIT => self.rapid_commit.join(part),
+            code::CLIENT_FQDN => {
+                // The first part begins with the flags; an option without its fixed part is none.
+                if let (None, [flags, _, _, ..]) = (self.fqdn_flags, part) {
+                    self.fqdn_flags = Some(*flags);
+                }
+                Ok(())
+            }
             _ => Ok(()),
         }
     }

@@ -8,6 +8,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use super::fqdn;
 use crate::network::{DomainName, Ipv4Parameters, Ipv4Route, Mask, Parameters, RawOption};
 
 /// One option: what is known of it before any NIC is.
@@ -74,6 +75,7 @@ pub(super) struct OptionSet {
     entries: Vec<Entry>,
     /// For each code its place in `entries`, or [`NONE`].
     places: [u8; 256],
+    name: Option<fqdn::Name>,
 }
 
 /// One option of one NIC.
@@ -94,7 +96,8 @@ pub(super) struct Entry {
 impl OptionSet {
     /// Makes every option that `parameters` have a value for.
     pub(super) fn new(parameters: &Parameters, ipv4: &Ipv4Parameters) -> Self {
-        let mut set = Self { entries: Vec::new(), places: [NONE; 256] };
+        let name = fqdn::Name::new(parameters);
+        let mut set = Self { entries: Vec::new(), places: [NONE; 256], name };
         for row in ROWS {
             let Row { code, when, priority, .. } = *row;
             let raw = last_raw(ipv4, code);
@@ -118,7 +121,12 @@ impl OptionSet {
                 set.push(Entry {
                     code,
                     when: When::Configuration,
-                    demand: if raw.always { Demand::Always } else { Demand::ListedOrNoList },
+                    demand: match (raw.always, code) {
+                        (true, _) => Demand::Always,
+                        // RFC 8925, section 3.3: never to a client that does not list it.
+                        (false, code::IPV6_ONLY_PREFERRED) => Demand::Listed,
+                        (false, _) => Demand::ListedOrNoList,
+                    },
                     priority: if raw.always { Priority::Service } else { Priority::Extra },
                     body: raw.body.clone(),
                 });
@@ -135,6 +143,12 @@ impl OptionSet {
     /// Returns where in [`Self::entries`] the option of this code stands.
     pub(super) fn place(&self, code: u8) -> Option<u8> {
         self.places.get(usize::from(code)).copied().filter(|place| *place != NONE)
+    }
+
+    /// Returns the name that option 81 is answered with; `None` if there is none, or if the files
+    /// set the option by its code.
+    pub(super) fn name(&self) -> Option<&fqdn::Name> {
+        self.name.as_ref().filter(|_| self.place(code::CLIENT_FQDN).is_none())
     }
 
     /// Returns the option at `place`.
@@ -470,8 +484,12 @@ pub(super) mod code {
     pub(in crate::dhcpv4) const CLIENT_ID: u8 = 61;
     /// RFC 4039.
     pub(in crate::dhcpv4) const RAPID_COMMIT: u8 = 80;
+    /// RFC 4702.
+    pub(in crate::dhcpv4) const CLIENT_FQDN: u8 = 81;
     /// RFC 3046.
     pub(in crate::dhcpv4) const AGENT_INFORMATION: u8 = 82;
+    /// RFC 8925.
+    pub(in crate::dhcpv4) const IPV6_ONLY_PREFERRED: u8 = 108;
     /// RFC 3397.
     pub(in crate::dhcpv4) const DOMAIN_SEARCH: u8 = 119;
     /// RFC 3442.

@@ -1,13 +1,14 @@
 //! An [`Answer`] to the bytes of a BOOTP message: which options, in which order, in which field.
 //!
-//! Order (clause A8): 53, 54, 51, then what the client listed, 1 and 121 before 3, then what is sent
-//! to everybody, then 80, 52 and 61. If the options field is too small, `file` and `sname` take
-//! options too (RFC 2132, section 9.3), at last an option is split over the fields (RFC 3396). Room
-//! is given by priority; what still does not fit is left out, and the reply says so.
+//! Order (clause A8): 53, 54, 51, then what the client listed, 1 and 121 before 3, then what
+//! everybody is sent, then 80, 52, 81 and 61. If the options field is too small, `file` and `sname`
+//! take options too (RFC 2132, section 9.3), at last an option is split over the fields (RFC 3396).
+//! Room is given by priority; what still does not fit is left out, and the reply says so.
 
 use std::net::Ipv4Addr;
 
 use super::decide::{Answer, AnswerKind};
+use super::fqdn;
 use super::message::{COOKIE, ETHERNET, FILE, FIXED, Request, SNAME};
 use super::options::{Demand, Entry, OptionSet, Priority, When, code};
 use crate::outcome::Note;
@@ -40,15 +41,21 @@ pub(super) fn write(
     let mut selection = Selection::of(options, request, answer.kind);
     let mut rooms = Rooms { options: field.len(), file: 0, sname: 0 };
     rooms.options = rooms.options.checked_sub(own_length(request, answer.kind)).ok_or(Full)?;
-    let left_out = if selection.length() > rooms.options {
+    let mut left_out = false;
+    if selection.length() > rooms.options {
         // One byte of either field is its End.
         rooms.options = rooms.options.checked_sub(OVERLOAD_LENGTH).ok_or(Full)?;
         rooms.file = FILE.saturating_sub(1);
         rooms.sname = SNAME.saturating_sub(1);
-        selection.place_by_priority(rooms)?
-    } else {
-        false
-    };
+        left_out = selection.place_by_priority(rooms)?;
+    }
+    let mut name = own_name(options, request, answer.kind);
+    // The guest can do without: it is the first to go.
+    if name.is_some_and(|name| selection.length().saturating_add(name_length(name)) > rooms.options)
+    {
+        name = None;
+        left_out = true;
+    }
 
     let mut writer = Writer::new(field);
     put(&mut writer, code::MESSAGE_TYPE, &[message_type(answer.kind)])?;
@@ -66,6 +73,12 @@ pub(super) fn write(
         (true, false) => put(&mut writer, code::OVERLOAD, &[1])?,
         (false, true) => put(&mut writer, code::OVERLOAD, &[2])?,
         (true, true) => put(&mut writer, code::OVERLOAD, &[3])?,
+    }
+    if let Some(fqdn::Answer { head, name }) = name {
+        let length = u8::try_from(head.len().saturating_add(name.len())).map_err(|_| Full)?;
+        writer.bytes(&[code::CLIENT_FQDN, length])?;
+        writer.bytes(&head)?;
+        writer.bytes(name)?;
     }
     // RFC 6842, section 3: unchanged, in a DHCPNAK as well.
     if let Some(id) = request.client_id.bytes() {
@@ -96,6 +109,25 @@ fn own_length(request: &Request<'_>, kind: AnswerKind) -> usize {
     };
     let client_id = request.client_id.bytes().map_or(0, |id| encoded_length(id.len()));
     encoded_length(1).saturating_add(by_kind).saturating_add(client_id).saturating_add(1)
+}
+
+/// Returns the answer to the client's option 81, if the reply gives a lease (RFC 4702, section 4).
+fn own_name<'a>(
+    options: &'a OptionSet,
+    request: &Request<'_>,
+    kind: AnswerKind,
+) -> Option<fqdn::Answer<'a>> {
+    match kind {
+        AnswerKind::Offer | AnswerKind::Ack | AnswerKind::RapidAck => {
+            Some(options.name()?.answer(request.fqdn_flags?))
+        }
+        AnswerKind::InformAck | AnswerKind::Nak => None,
+    }
+}
+
+/// Returns the length of option 81, whole.
+fn name_length(answer: fqdn::Answer<'_>) -> usize {
+    encoded_length(fqdn::HEAD.saturating_add(answer.name.len()))
 }
 
 fn write_fixed(request: &Request<'_>, answer: &Answer, fixed: &mut [u8]) -> Result<(), Full> {

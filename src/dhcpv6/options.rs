@@ -176,7 +176,7 @@ const ROWS: &[Row] = &[
         form: Form::Plain,
         make: domain_list,
     },
-    // RFC 4704, section 6, wants the client to have sent the option as well. Guests that ask for
+    // RFC 4704, section 6, allows it only if the client sent the option as well. Guests that ask for
     // their name and have none to offer, dhclient among them, are told it all the same.
     Row {
         code: code::CLIENT_FQDN,

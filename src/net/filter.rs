@@ -100,31 +100,27 @@ const STEPS: [Instruction; LENGTH] = [
     keep_header_length(IPV4_AT),
     load_half_after_header(IPV4_AT + UDP_DESTINATION),
     test(EQUAL, DHCPV4_SERVER, ACCEPT, 14),
-    test(EQUAL, DHCPV4_CLIENT, 15, REFUSE),
-    load_half_after_header(IPV4_AT + UDP_SOURCE),
-    test(EQUAL, DHCPV4_SERVER, ACCEPT, REFUSE),
-    // 17, IPv6. No extension header: neither DHCPv6 nor Neighbor Discovery has one.
+    test(EQUAL, DHCPV4_CLIENT, ACCEPT, REFUSE),
+    // 15, IPv6. No extension header: neither DHCPv6 nor Neighbor Discovery has one.
     load_byte(IPV6_NEXT_HEADER_AT),
-    test(EQUAL, UDP, 20, 19),
-    test(EQUAL, ICMPV6, 25, REFUSE),
+    test(EQUAL, UDP, 18, 17),
+    test(EQUAL, ICMPV6, 21, REFUSE),
     load_half(IPV6_PAYLOAD_AT + UDP_DESTINATION),
-    test(EQUAL, DHCPV6_SERVER, ACCEPT, 22),
-    test(EQUAL, DHCPV6_CLIENT, 23, REFUSE),
-    load_half(IPV6_PAYLOAD_AT + UDP_SOURCE),
-    test(EQUAL, DHCPV6_SERVER, ACCEPT, REFUSE),
-    // 25, ICMPv6: the first and the last of the four Neighbor Discovery types.
+    test(EQUAL, DHCPV6_SERVER, ACCEPT, 20),
+    test(EQUAL, DHCPV6_CLIENT, ACCEPT, REFUSE),
+    // 21, ICMPv6: the first and the last of the four Neighbor Discovery types.
     load_byte(IPV6_PAYLOAD_AT),
-    test(AT_LEAST, ROUTER_SOLICITATION, 27, REFUSE),
+    test(AT_LEAST, ROUTER_SOLICITATION, 23, REFUSE),
     test(GREATER, NEIGHBOR_ADVERTISEMENT, REFUSE, ACCEPT),
     end(WHOLE_FRAME),
     end(NOTHING),
 ];
 
-const LENGTH: usize = 30;
+const LENGTH: usize = 26;
 const IPV4: u8 = 7;
-const IPV6: u8 = 17;
-const ACCEPT: u8 = 28;
-const REFUSE: u8 = 29;
+const IPV6: u8 = 15;
+const ACCEPT: u8 = 24;
+const REFUSE: u8 = 25;
 
 /// How much of the frame the socket gets.
 const WHOLE_FRAME: u32 = u32::MAX;
@@ -137,7 +133,6 @@ const IPV4_PROTOCOL_AT: u32 = IPV4_AT + 9;
 const IPV4_FRAGMENT_OFFSET: u32 = 0x1fff;
 const IPV6_NEXT_HEADER_AT: u32 = 14 + 6;
 const IPV6_PAYLOAD_AT: u32 = 14 + 40;
-const UDP_SOURCE: u32 = 0;
 const UDP_DESTINATION: u32 = 2;
 
 const ETHERTYPE_IPV4: u32 = 0x0800;
@@ -247,11 +242,12 @@ mod tests {
     }
 
     #[test]
-    fn dhcpv4_to_a_server_and_from_a_server_passes() {
+    fn dhcpv4_to_a_server_and_to_a_client_passes() {
         assert!(passes(&ipv4(5, 0, 17, &ports(68, 67))));
         assert!(passes(&ipv4(5, 0, 17, &ports(67, 67))));
         assert!(passes(&ipv4(5, 0, 17, &ports(67, 68))));
-        assert!(!passes(&ipv4(5, 0, 17, &ports(68, 68))));
+        // Clients do not look at a server's source port.
+        assert!(passes(&ipv4(5, 0, 17, &ports(1067, 68))));
         assert!(!passes(&ipv4(5, 0, 17, &ports(67, 53))));
         assert!(!passes(&ipv4(5, 0, 6, &ports(68, 67))));
     }
@@ -272,11 +268,11 @@ mod tests {
     }
 
     #[test]
-    fn dhcpv6_to_a_server_and_from_a_server_passes() {
+    fn dhcpv6_to_a_server_and_to_a_client_passes() {
         assert!(passes(&ipv6(17, &ports(546, 547))));
         assert!(passes(&ipv6(17, &ports(1, 547))));
         assert!(passes(&ipv6(17, &ports(547, 546))));
-        assert!(!passes(&ipv6(17, &ports(546, 546))));
+        assert!(passes(&ipv6(17, &ports(1547, 546))));
         assert!(!passes(&ipv6(17, &ports(547, 53))));
         assert!(!passes(&ipv6(6, &ports(546, 547))));
     }

@@ -1,8 +1,8 @@
 //! One Ethernet frame to an [`Inbound`].
 //!
 //! ```text
-//! Ethernet II | IPv4, no options, whole | UDP to 67, or 67 to 68     | payload
-//!             | IPv6, no extensions     | UDP to 547, or 547 to 546  | payload
+//! Ethernet II | IPv4, no options, whole | UDP to 67 or 68            | payload
+//!             | IPv6, no extensions     | UDP to 547 or 546          | payload
 //!             |                         | ICMPv6 133 to 136          | body
 //!             | ARP or RARP, IPv4 over Ethernet
 //! ```
@@ -93,9 +93,10 @@ fn ipv4(pending: bool, link: Link, packet: &[u8]) -> Result<Inbound<'_>, Refused
     let source = Ipv4Addr::from(header.get_source().octets());
     let destination = Ipv4Addr::from(header.get_destination().octets());
     let udp = UdpPacket::new(datagram).ok_or(unknown(DropReason::TooShort))?;
-    let inbound: fn(_) -> _ = match (udp.get_source(), udp.get_destination()) {
-        (_, DHCPV4_SERVER_PORT) => Inbound::Dhcpv4,
-        (DHCPV4_SERVER_PORT, DHCPV4_CLIENT_PORT) => Inbound::Dhcpv4Server,
+    // Clients take a server's message from any source port: so must who looks for such servers.
+    let inbound: fn(_) -> _ = match udp.get_destination() {
+        DHCPV4_SERVER_PORT => Inbound::Dhcpv4,
+        DHCPV4_CLIENT_PORT => Inbound::Dhcpv4Server,
         _ => return Err(unknown(DropReason::NotForUs)),
     };
     // RFC 768: over IPv4 a checksum of 0 says that the sender made none.
@@ -135,9 +136,9 @@ fn dhcpv6<'a>(
     let source = Ipv6Addr::from(header.get_source().octets());
     let destination = Ipv6Addr::from(header.get_destination().octets());
     let udp = UdpPacket::new(datagram).ok_or(unknown(DropReason::TooShort))?;
-    let inbound: fn(_) -> _ = match (udp.get_source(), udp.get_destination()) {
-        (_, DHCPV6_SERVER_PORT) => Inbound::Dhcpv6,
-        (DHCPV6_SERVER_PORT, DHCPV6_CLIENT_PORT) => Inbound::Dhcpv6Server,
+    let inbound: fn(_) -> _ = match udp.get_destination() {
+        DHCPV6_SERVER_PORT => Inbound::Dhcpv6,
+        DHCPV6_CLIENT_PORT => Inbound::Dhcpv6Server,
         _ => return Err(unknown(DropReason::NotForUs)),
     };
     let checksum = match (pending, udp.get_checksum()) {
@@ -351,14 +352,19 @@ mod tests {
         for client in [0, 67, 68, 1024] {
             assert_eq!(decode(&plain(&udp4((client, 67), b"abc"))), Ok(Inbound::Dhcpv4(v4)));
         }
-        assert_eq!(decode(&plain(&udp4((67, 68), b"abc"))), Ok(Inbound::Dhcpv4Server(v4)));
+        for server in [67, 68, 1024] {
+            assert_eq!(decode(&plain(&udp4((server, 68), b"abc"))), Ok(Inbound::Dhcpv4Server(v4)));
+        }
         for client in [0, 546, 547, 1024] {
             assert_eq!(decode(&plain(&udp6((client, 547), b"abc"))), Ok(Inbound::Dhcpv6(v6)));
         }
-        assert_eq!(decode(&plain(&udp6((547, 546), b"abc"))), Ok(Inbound::Dhcpv6Server(v6)));
-        for ports in [(68, 68), (53, 53), (547, 68), (67, 546)] {
-            assert_eq!(reason(&udp4(ports, b"abc")), DropReason::NotForUs, "{ports:?}");
-            assert_eq!(reason(&udp6(ports, b"abc")), DropReason::NotForUs, "{ports:?}");
+        for server in [547, 546, 1024] {
+            assert_eq!(decode(&plain(&udp6((server, 546), b"abc"))), Ok(Inbound::Dhcpv6Server(v6)));
+        }
+        for (ports4, ports6) in [((53, 53), (53, 53)), ((67, 546), (547, 68)), ((68, 0), (546, 0))]
+        {
+            assert_eq!(reason(&udp4(ports4, b"abc")), DropReason::NotForUs, "{ports4:?}");
+            assert_eq!(reason(&udp6(ports6, b"abc")), DropReason::NotForUs, "{ports6:?}");
         }
     }
 

@@ -108,11 +108,11 @@ pub struct Arp {
 pub enum Inbound<'a> {
     /// UDP to port 67.
     Dhcpv4(Datagram<'a, Ipv4Addr>),
-    /// UDP from port 67 to port 68: a server's message, sent by a VM.
+    /// UDP to port 68: a server's message, sent by a VM.
     Dhcpv4Server(Datagram<'a, Ipv4Addr>),
     /// UDP to port 547.
     Dhcpv6(Datagram<'a, Ipv6Addr>),
-    /// UDP from port 547 to port 546: a server's message, sent by a VM.
+    /// UDP to port 546: a server's message, sent by a VM.
     Dhcpv6Server(Datagram<'a, Ipv6Addr>),
     /// ICMPv6 type 133.
     RouterSolicitation(Icmpv6<'a>),

@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
-"""Sends one DHCPv4 frame that no client would send, and says whether it was answered.
+"""Sends DHCPv4 frames that no client would send, and says what came of it.
 
     frame.py discover|offer [--source MAC] [--chaddr MAC] [--vlan TAG] [--interface NAME]
 
 Prints `answered ADDRESS` or, after a second without an answer, `silent`.
+
+    frame.py flood
+
+Sends DISCOVERs for three seconds, as fast as it can, and prints `sent COUNT`.
 """
 
 import argparse
@@ -59,9 +63,23 @@ def answer(data):
     return socket.inet_ntoa(bootp[16:20])
 
 
+def flood(ours, data):
+    end = time.monotonic() + 3
+    count = 0
+    while time.monotonic() < end:
+        try:
+            for _ in range(100):
+                ours.send(data)
+                count += 1
+        except OSError:
+            # No room: the next one may find some.
+            continue
+    print("sent", count)
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("kind", choices=["discover", "offer"])
+    parser.add_argument("kind", choices=["discover", "offer", "flood"])
     parser.add_argument("--interface", default="eth0")
     parser.add_argument("--source")
     parser.add_argument("--chaddr")
@@ -74,6 +92,9 @@ def main():
     parse = lambda text: bytes.fromhex(text.replace(":", "")) if text else mac
     source = parse(options.source)
     chaddr = parse(options.chaddr) if options.chaddr else source
+    if options.kind == "flood":
+        flood(ours, frame("discover", source, chaddr, options.vlan))
+        return
     ours.send(frame(options.kind, source, chaddr, options.vlan))
 
     end = time.monotonic() + 1

@@ -46,6 +46,13 @@ plug web-1
 wait_serving web-1
 took "the interface vanished and came back"
 
+# The interface is renamed under the switch's row, and back.
+on node ip link set vnet7 name elsewhere0
+expect "a port whose interface has another name" no-device port_field vnet7 state
+on node ip link set elsewhere0 name vnet7
+wait_serving web-1
+took "renamed and named back"
+
 # Ids written later than the port: served as soon as they say who it is.
 unplug web-1
 plug web-1 ids=none
