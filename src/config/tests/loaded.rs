@@ -202,6 +202,19 @@ fn the_routers_lifetime_follows_the_interval() {
 }
 
 #[test]
+fn gateway_keys_without_effect_are_named() {
+    let text = format!(
+        "{IPV6}[gateway]\nmac = \"0a:58:a9:fe:01:01\"\nannounce = true\nretire = [\"fe80::a\"]\n"
+    );
+    let config = loaded(OVSDB, &[("blue.toml", &text)]).unwrap();
+    let expected = [
+        r#"networks.d/blue.toml:7:12: "announce" has no effect in this version; leave it out"#,
+        r#"networks.d/blue.toml:8:10: "retire" has no effect in this version; leave it out"#,
+    ];
+    assert_eq!(config.warnings, expected);
+}
+
+#[test]
 fn a_given_mac_stands_for_the_gateway() {
     let text = format!("{IPV4_RANGE}[gateway]\nmac = \"0a:58:a9:fe:01:01\"\n");
     let gateway = only_network(&text).gateway;
