@@ -30,9 +30,10 @@ test: tools ## everything, one suite after another, with the seconds that each t
 bench: ## how fast the core decides
 	@$(CARGO) bench
 
-lint: ## formatting, clippy and shellcheck; warnings are errors
+lint: ## formatting, clippy, documentation and shellcheck; warnings are errors
 	@$(CARGO) fmt --check
 	@$(CARGO) clippy --release --quiet --all-targets -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --quiet --no-deps
 	@command -v shellcheck >/dev/null || { echo "shellcheck is not installed" >&2; exit 1; }
 	@shellcheck $(SCRIPTS)
 

@@ -71,7 +71,7 @@ pub(super) fn find(text: &str) -> Result<&'static Known, String> {
     Ok(known)
 }
 
-/// Returns the name of an option that may be set by its name.
+/// Returns the name of an option, if it has one here.
 pub(super) fn name_of(code: u16) -> Option<&'static str> {
     let known = ROWS.iter().find(|row| u16::from(row.code) == code)?;
     Some(known.name())
