@@ -719,7 +719,7 @@ case("hostile/ipv6-extensions", "Extension headers before UDP and ICMPv6, the fr
 # 3. DHCPv4.
 case("hostile/dhcpv4-relayed", "A VM is no relay: giaddr, hops.", "E3; RFC 3046 2.1",
      dhcp4("discover", giaddr="10.20.0.99"), dhcp4("discover", hops=1), dhcp4("discover", hops=255))
-case("hostile/dhcpv4-relay-agent-option", "Option 82 from a VM is not echoed.", "A10; RFC 3046 2.1",
+case("hostile/dhcpv4-relay-agent-option", "Option 82 from a VM is noted, and not echoed.", "A10; RFC 3046 2.1",
      dhcp4("discover", (82, b"\x01\x04evil"), (55, b"\x52\x03")))
 case("hostile/dhcpv4-bootp-header", "Wrong op, htype, hlen (0, 16, 255) and magic cookie.",
      "E3; E8; RFC 2131 2",

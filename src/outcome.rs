@@ -147,6 +147,8 @@ pub enum Note {
     ForeignServer,
     /// A reply was sent without some of its options: there was no room for them (clause A8).
     OptionsLeftOut,
+    /// A VM sent a relay's option 82, and was answered as if it had not (clause A10).
+    RelayInformation,
 }
 
 /// What was decided about a frame.
@@ -274,6 +276,7 @@ labels!(Note, "Returns the word that listings use.", {
     Arrived => "arrived",
     ForeignServer => "foreign-server",
     OptionsLeftOut => "options-left-out",
+    RelayInformation => "relay-information",
 });
 
 #[cfg(test)]

@@ -249,6 +249,14 @@ impl Supervisor {
             PortEvent::Noted(_, note @ Note::OptionsLeftOut) => {
                 self.warn(&interface, &key, note, "a reply had no room for all its options");
             }
+            PortEvent::Noted(_, note @ Note::RelayInformation) => {
+                self.warn(
+                    &interface,
+                    &key,
+                    note,
+                    "the VM sent a relay's option 82; it was ignored",
+                );
+            }
             PortEvent::Noted(_, Note::Released | Note::Arrived) => {}
         }
     }

@@ -39,6 +39,8 @@ pub(super) struct Request<'a> {
     pub(super) rapid_commit: bool,
     /// Whether option 116 was sent (RFC 2563, section 2).
     pub(super) auto_configure: bool,
+    /// Whether option 82 was sent, which only a relay may send (RFC 3046, section 2.1).
+    pub(super) relay_information: bool,
     /// Option 55.
     pub(super) parameter_list: Value<'a, 255>,
     /// The flags of option 81 (RFC 4702, section 2.1).
@@ -119,6 +121,7 @@ impl<'a> Request<'a> {
             // RFC 4039, section 4: it has no data.
             rapid_commit: options.rapid_commit.array::<0>().ok_or(bad)?.is_some(),
             auto_configure: options.auto_configure,
+            relay_information: options.relay_information,
             parameter_list: options.parameter_list,
             fqdn_flags: options.fqdn_flags,
             client_id: options.client_id,
@@ -272,7 +275,8 @@ impl<'a> Fixed<'a> {
 
 /// The options that are read, each with its parts joined.
 ///
-/// What is not listed here is walked over: option 82 above all, which a VM may not speak of.
+/// What is not listed here is walked over. Of option 82, which a VM may not speak of, only its
+/// presence is known.
 struct Options<'a> {
     instances: usize,
     overload: Value<'a, 1>,
@@ -282,6 +286,7 @@ struct Options<'a> {
     max_message_size: Value<'a, 2>,
     rapid_commit: Value<'a, 0>,
     auto_configure: bool,
+    relay_information: bool,
     parameter_list: Value<'a, 255>,
     fqdn_flags: Option<u8>,
     client_id: Value<'a, 255>,
@@ -299,6 +304,7 @@ impl<'a> Options<'a> {
             max_message_size: Value::Absent,
             rapid_commit: Value::Absent,
             auto_configure: false,
+            relay_information: false,
             parameter_list: Value::Absent,
             fqdn_flags: None,
             client_id: Value::Absent,
@@ -339,6 +345,10 @@ impl<'a> Options<'a> {
             code::RAPID_COMMIT => self.rapid_commit.join(part),
             code::AUTO_CONFIGURE => {
                 self.auto_configure = true;
+                Ok(())
+            }
+            code::AGENT_INFORMATION => {
+                self.relay_information = true;
                 Ok(())
             }
             code::CLIENT_FQDN => {

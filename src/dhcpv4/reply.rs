@@ -19,7 +19,8 @@ use crate::wire::bytes::{Full, Writer};
 pub(super) struct Written {
     /// How many bytes.
     pub(super) length: usize,
-    /// [`Note::OptionsLeftOut`] if an option found no room.
+    /// [`Note::OptionsLeftOut`] if an option found no room, else [`Note::RelayInformation`] if the
+    /// client sent option 82.
     pub(super) note: Option<Note>,
 }
 
@@ -88,7 +89,11 @@ pub(super) fn write(
     writer.zeros(SHORTEST.saturating_sub(FIXED).saturating_sub(writer.len()))?;
     Ok(Written {
         length: FIXED.saturating_add(writer.len()),
-        note: left_out.then_some(Note::OptionsLeftOut),
+        note: if left_out {
+            Some(Note::OptionsLeftOut)
+        } else {
+            request.relay_information.then_some(Note::RelayInformation)
+        },
     })
 }
 

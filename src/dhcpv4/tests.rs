@@ -638,7 +638,7 @@ fn names_of_rows_are_dhcprotos() {
 }
 
 #[test]
-fn agent_information_of_a_guest_is_not_echoed() {
+fn agent_information_of_a_guest_is_noted_and_not_echoed() {
     let mut payload = Client::new(MessageType::Discover).message.to_vec().unwrap();
     payload.pop();
     payload.extend([82, 6, 1, 4, b'e', b't', b'h', b'0', 55, 2, 82, 1, 255]);
@@ -646,6 +646,8 @@ fn agent_information_of_a_guest_is_not_echoed() {
     let handled = handle(&profile(), &datagram(&payload, ZERO, EVERYBODY), &mut out);
     let Decision::Reply(reply) = handled.decision else { panic!("{handled:?}") };
     assert!(!options_of(&out[..reply.length]).iter().any(|(code, _)| *code == 82));
+    assert_eq!(reply.note, Some(Note::RelayInformation));
+    assert_eq!(Client::new(MessageType::Discover).reply(&profile()).0.note, None);
 }
 
 // Option 81.

@@ -37,6 +37,7 @@ pub struct NetworkMetrics {
     drops: [[Cell; REASONS]; PROTOCOLS],
     foreign_servers: [Cell; PROTOCOLS],
     options_left_out: [Cell; PROTOCOLS],
+    relay_information: Cell,
     arrivals: Cell,
     reply_duration: [Histogram; PROTOCOLS],
 }
@@ -292,6 +293,9 @@ impl NetworkMetrics {
                     cell.fetch_add(1, Ordering::Relaxed);
                 }
             }
+            Note::RelayInformation => {
+                self.relay_information.fetch_add(1, Ordering::Relaxed);
+            }
             Note::Released | Note::Declined => {}
         }
     }
@@ -310,6 +314,7 @@ impl NetworkMetrics {
             drops: cells(),
             foreign_servers: array::from_fn(|_| Cell::new(0)),
             options_left_out: array::from_fn(|_| Cell::new(0)),
+            relay_information: Cell::new(0),
             arrivals: Cell::new(0),
             reply_duration: array::from_fn(|place| {
                 let name = Protocol::ALL.get(place).map_or("", |protocol| protocol.as_str());
@@ -349,7 +354,7 @@ impl State {
         families
     }
 
-    fn counter_families(&self) -> [MetricFamily; 7] {
+    fn counter_families(&self) -> [MetricFamily; 8] {
         let mut requests = counter("leasehold_requests_total", "Frames received, by message type.");
         let mut replies = counter("leasehold_replies_total", "Messages sent, by type.");
         let mut drops = counter("leasehold_drops_total", "Frames not answered, by reason.");
@@ -360,6 +365,10 @@ impl State {
         let mut left_out = counter(
             "leasehold_options_left_out_total",
             "Replies that had no room for an option that they should carry.",
+        );
+        let mut relayed = counter(
+            "leasehold_relay_information_total",
+            "Answered DHCPv4 messages in which a VM sent a relay's option 82.",
         );
         let mut arrivals =
             counter("leasehold_arrivals_total", "Frames that show a VM has come to its port.");
@@ -389,9 +398,10 @@ impl State {
                 }
             }
             push_counted(&mut arrivals, &[("network", network)], &counters.arrivals);
+            push_counted(&mut relayed, &[("network", network)], &counters.relay_information);
         }
         push(&mut lost, &[], to_f64(logging::lines_dropped().into()));
-        [requests, replies, drops, foreign, left_out, arrivals, lost]
+        [requests, replies, drops, foreign, left_out, relayed, arrivals, lost]
     }
 
     fn gauge_families(&self) -> [MetricFamily; 9] {
