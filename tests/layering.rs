@@ -151,6 +151,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("prometheus", &["telemetry"]),
     ("toml", &["config"]),
     ("rtnetlink", &["net"]),
+    ("pcap_parser", &["replay"]),
 ];
 
 /// Where `unsafe` may stand.

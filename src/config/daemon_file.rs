@@ -90,7 +90,8 @@ fn deployment(root: &Section<'_>) -> String {
 }
 
 /// Makes the DUID-UUID (RFC 6355) that every node of a deployment shows.
-pub(super) fn server_duid(deployment: &str) -> [u8; 18] {
+#[must_use]
+pub fn server_duid(deployment: &str) -> [u8; 18] {
     let uuid = Uuid::new_v5(&Uuid::NAMESPACE_DNS, deployment.as_bytes());
     let mut duid = [0; 18];
     let (kind, body) = duid.split_at_mut(2);
