@@ -92,7 +92,7 @@ fn a_wrong_command_line_exits_64_and_help_exits_0() {
     assert_eq!(node.run(&["ports", "--xml"]).status.code(), Some(64));
     let help = node.run(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
-    for command in ["run", "check", "ports", "leases", "status", "reload"] {
+    for command in ["run", "check", "ports", "leases", "status", "reload", "replay"] {
         assert!(stdout(&help).contains(&format!("  {command}")), "{}", stdout(&help));
     }
 }

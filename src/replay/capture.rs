@@ -55,7 +55,7 @@ pub enum CaptureError {
         error: io::Error,
     },
     /// The system failed while reading it.
-    #[error("reading the capture {0}: the system cannot read on; is it a file, and its disk well?")]
+    #[error("reading the capture {0}: the system cannot read it; name a file")]
     Read(String),
     /// It is neither pcap nor pcapng.
     #[error("reading the capture {0}: it is neither pcap nor pcapng; `tcpdump -w` writes one")]
@@ -454,3 +454,129 @@ const PCAP_NANOS: u32 = 0xa1b2_3c4d;
 const VERSION_2_4: u32 = 0x0004_0002;
 /// libpcap's own limit.
 const SNAP_LENGTH: u32 = 262_144;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads a file of these bytes.
+    fn read(bytes: &[u8]) -> Vec<Result<Captured, String>> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        let name = file.path().display().to_string();
+        match Capture::open(file.path(), Mac::default()) {
+            Ok(capture) => capture
+                .map(|next| next.map_err(|error| error.to_string().replace(&name, "FILE")))
+                .collect(),
+            Err(error) => vec![Err(error.to_string().replace(&name, "FILE"))],
+        }
+    }
+
+    /// Makes one pcapng block, big-endian or little-endian.
+    fn block(big: bool, kind: u32, body: &[u8]) -> Vec<u8> {
+        let word = |value: u32| if big { value.to_be_bytes() } else { value.to_le_bytes() };
+        let padded = body.len().next_multiple_of(4);
+        let length = u32::try_from(padded).unwrap() + 12;
+        let mut block = [word(kind), word(length)].concat();
+        block.extend(body);
+        block.resize(8 + padded, 0);
+        block.extend(word(length));
+        block
+    }
+
+    fn section(big: bool) -> Vec<u8> {
+        let magic = 0x1a2b_3c4d_u32;
+        let mut body =
+            if big { magic.to_be_bytes().to_vec() } else { magic.to_le_bytes().to_vec() };
+        body.extend(if big { [0, 1, 0, 0] } else { [1, 0, 0, 0] });
+        body.extend([0xff; 8]);
+        block(big, 0x0a0d_0d0a, &body)
+    }
+
+    fn frame(number: u64, nanos: u64, bytes: &[u8], truncated: bool) -> Result<Captured, String> {
+        let frame = Ok(Ethernet { bytes: bytes.to_vec(), vlan: None, truncated });
+        Ok(Captured { number, time: CaptureTime(nanos), frame })
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_to_the_nanosecond() {
+        let mut bytes = Vec::new();
+        let mut writer = CaptureWriter::new(&mut bytes).unwrap();
+        writer.write(CaptureTime(1_795_571_589_123_456_789), &[7; 60]).unwrap();
+        writer.write(CaptureTime(2_000_000_000), &[8; 14]).unwrap();
+        writer.finish().unwrap();
+        let expected = [
+            frame(1, 1_795_571_589_123_456_789, &[7; 60], false),
+            frame(2, 2_000_000_000, &[8; 14], false),
+        ];
+        assert_eq!(read(&bytes), expected);
+        bytes.pop();
+        let cut = Err("reading the capture FILE: it is cut behind frame 1".to_owned());
+        assert_eq!(read(&bytes), [expected[0].clone(), cut]);
+    }
+
+    #[test]
+    fn a_pcap_of_either_byte_order_has_microseconds_and_the_captured_part() {
+        for big in [false, true] {
+            let word = |value: u32| if big { value.to_be_bytes() } else { value.to_le_bytes() };
+            // The version's halves stand in the file's order as well.
+            let version = if big { [0, 2, 0, 4] } else { [2, 0, 4, 0] };
+            let mut bytes = [word(0xa1b2_c3d4), version, word(0), word(0), word(96)].concat();
+            bytes.extend([word(1), word(5), word(250_000), word(20), word(342)].concat());
+            bytes.extend([9; 20]);
+            assert_eq!(read(&bytes), [frame(1, 5_250_000_000, &[9; 20], true)]);
+        }
+    }
+
+    #[test]
+    fn sections_have_their_own_byte_order_interfaces_and_clocks() {
+        let mut bytes = section(true);
+        // Link type 1, snapshot length 16, if_tsresol 2^-1.
+        bytes.extend(block(true, 1, &[0, 1, 0, 0, 0, 0, 0, 16, 0, 9, 0, 1, 0x81, 0, 0, 0]));
+        let packet = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 14, 0, 0, 0, 14];
+        bytes.extend(block(true, 6, &[&packet[..], &[1; 14]].concat()));
+        // A Simple Packet Block of 30 bytes, cut at 16.
+        bytes.extend(block(true, 3, &[&[0, 0, 0, 30][..], &[2; 16]].concat()));
+        bytes.extend(section(false));
+        // Link type 101, then Ethernet with if_tsoffset 1.
+        bytes.extend(block(false, 1, &[101, 0, 0, 0, 0, 0, 0, 0]));
+        let offset = [14, 0, 8, 0, 1, 0, 0, 0, 0, 0, 0, 0];
+        bytes.extend(block(false, 1, &[&[1, 0, 0, 0, 0, 0, 0, 0][..], &offset].concat()));
+        let packet =
+            |interface| [interface, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0];
+        bytes.extend(block(false, 6, &[&packet(0)[..], &[3; 4]].concat()));
+        bytes.extend(block(false, 6, &[&packet(1)[..], &[4; 4]].concat()));
+        bytes.extend(block(false, 6, &[&packet(2)[..], &[5; 4]].concat()));
+        let raw =
+            Captured { number: 3, time: CaptureTime(7_000), frame: Err(Unreadable::LinkType(101)) };
+        let expected = [
+            frame(1, 2_500_000_000, &[1; 14], false),
+            frame(2, 2_500_000_000, &[2; 16], true),
+            Ok(raw),
+            frame(4, 1_000_007_000, &[4; 4], false),
+            Err("reading the capture FILE: what follows frame 4 is damaged".to_owned()),
+        ];
+        assert_eq!(read(&bytes), expected);
+    }
+
+    #[test]
+    fn a_frame_longer_than_the_buffer_is_read_and_an_impossible_one_is_damage() {
+        let mut bytes = Vec::new();
+        let mut writer = CaptureWriter::new(&mut bytes).unwrap();
+        let long = vec![6; BUFFER * 3];
+        writer.write(CaptureTime(1), &long).unwrap();
+        writer.finish().unwrap();
+        assert_eq!(read(&bytes), [frame(1, 1, &long, false)]);
+        bytes.extend([0xff; 16]);
+        bytes.extend(vec![0; LONGEST_BLOCK + 1]);
+        let damage = "reading the capture FILE: what follows frame 1 is damaged".to_owned();
+        assert_eq!(read(&bytes), [frame(1, 1, &long, false), Err(damage)]);
+    }
+
+    #[test]
+    fn a_time_before_the_first_is_negative() {
+        let first = CaptureTime(10 * NANOS);
+        assert_eq!(CaptureTime(22 * NANOS + 12_999_999).seconds_since(first), "12.012");
+        assert_eq!(CaptureTime(9 * NANOS + 1).seconds_since(first), "-0.999");
+    }
+}

@@ -118,8 +118,8 @@ fn case_text(port: &FixturePort<'_>) -> String {
         port.capture.chars().map(|c| if c.is_control() { '_' } else { c }).collect();
     let vm = port.key.vm.as_str();
     let mut text = format!(
-        "# Made by `leasehold replay` from {capture}. Say what it shows, and which clauses or RFC\n\
-         # sections it witnesses.\n\
+        "# Made by `leasehold replay` from {capture}. Say what it shows, and which clauses\n\
+         # or RFC sections it witnesses.\n\
          about = {}\n\
          clauses = [\"E1\"]\n\
          network = {}\n\
