@@ -365,8 +365,8 @@ impl Trouble {
 
 impl Interface {
     fn time(&self, ticks: u64) -> CaptureTime {
-        let nanos = u128::from(ticks).saturating_mul(NANOS.into()) / u128::from(self.ticks.max(1));
-        let nanos = i128::try_from(nanos).unwrap_or(i128::MAX);
+        let nanos = u128::from(ticks).saturating_mul(NANOS.into()).checked_div(self.ticks.into());
+        let nanos = nanos.and_then(|nanos| i128::try_from(nanos).ok()).unwrap_or(i128::MAX);
         let offset = i128::from(self.offset).saturating_mul(NANOS.into());
         let nanos = nanos.saturating_add(offset).max(0);
         CaptureTime(u64::try_from(nanos).unwrap_or(u64::MAX))
