@@ -27,7 +27,7 @@ test: tools ## everything, one suite after another, with the seconds that each t
 	@$(SUITE) netns $(CARGO) test --release --quiet --test netns -- --test-threads=6
 	@echo "all suites passed"
 
-bench: ## how fast the core decides
+bench: ## what the core costs, and the whole daemon beside a raw socket (as root)
 	@$(CARGO) bench
 
 lint: ## formatting, clippy, documentation and shellcheck; warnings are errors

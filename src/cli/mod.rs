@@ -9,6 +9,7 @@ mod leases;
 mod packaging;
 mod ports;
 mod reload;
+mod replay;
 mod run;
 mod status;
 mod table;
@@ -55,6 +56,8 @@ enum Command {
     Status(ListOptions),
     /// Let the daemon read its files anew
     Reload,
+    /// Answer a capture offline, as one VM's port would be answered with this configuration
+    Replay(replay::Options),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -141,6 +144,7 @@ fn execute(arguments: Arguments) -> Result<(), Failure> {
         Command::Leases(command) => leases::leases(config, &command),
         Command::Status(options) => status::status(config, &options),
         Command::Reload => reload::reload(config),
+        Command::Replay(options) => replay::replay(config, &options),
         Command::Completions { shell } => packaging::completions(shell),
         Command::Man => packaging::man(),
     }

@@ -1,5 +1,6 @@
 //! `leasehold ports`: every port of this node and what is served on it.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use super::table::{or_dash, render};
@@ -21,7 +22,16 @@ fn listing(rows: &[PortRow]) -> String {
             .to_owned();
     }
     let header = ["INTERFACE\nNETWORK", "VM\nLAST EXCHANGE", "STATE", "IPV4\nIPV6"];
-    let table = render(&header, rows.iter().map(|row| cells(row, rows)).collect());
+    let mut ports_of: HashMap<&str, usize> = HashMap::new();
+    for vm in rows.iter().filter_map(|row| row.vm.as_deref()) {
+        *ports_of.entry(vm).or_default() += 1;
+    }
+    // Only a VM with further ports needs the NIC to tell them apart.
+    let nic = |row: &PortRow| {
+        let vm = row.vm.as_deref()?;
+        row.nic.clone().filter(|_| ports_of.get(vm).is_some_and(|ports| *ports > 1))
+    };
+    let table = render(&header, rows.iter().map(|row| cells(row, nic(row))).collect());
     let reasons = rows.iter().filter_map(|row| {
         let reason = row.reason.as_ref()?;
         Some(format!("{}: {}: {reason}\n", row.interface, row.state.as_str()))
@@ -32,7 +42,7 @@ fn listing(rows: &[PortRow]) -> String {
 
 /// Puts a port into two lines, so that 80 columns hold it even if its VM is named by a UUID. The
 /// first has what is asked for most.
-fn cells(row: &PortRow, all: &[PortRow]) -> Vec<String> {
+fn cells(row: &PortRow, nic: Option<String>) -> Vec<String> {
     let exchange = row.last_exchange.as_ref().map(|exchange| {
         // The day is left out: what matters is how long ago, and `--json` has it whole.
         let time = exchange.at.get(11..19).unwrap_or(&exchange.at);
@@ -41,23 +51,14 @@ fn cells(row: &PortRow, all: &[PortRow]) -> Vec<String> {
     let two_lines = |first: Option<&str>, second: Option<&str>| {
         format!("{}\n{}", or_dash(first), or_dash(second))
     };
-    let vm = match &row.nic {
-        Some(nic) if has_further_ports(row, all) => {
-            format!("{}\n{nic}", or_dash(row.vm.as_deref()))
-        }
-        Some(_) | None => or_dash(row.vm.as_deref()),
-    };
+    let vm = or_dash(row.vm.as_deref());
+    let vm = nic.map_or_else(|| vm.clone(), |nic| format!("{vm}\n{nic}"));
     vec![
         two_lines(Some(&row.interface), row.network.as_deref()),
         two_lines(Some(&vm), exchange.as_deref()),
         row.state.as_str().to_owned(),
         two_lines(row.ipv4.as_deref(), row.ipv6.as_deref()),
     ]
-}
-
-/// Tells whether the VM has another port, so that only the NIC tells them apart.
-fn has_further_ports(row: &PortRow, all: &[PortRow]) -> bool {
-    row.vm.is_some() && all.iter().filter(|other| other.vm == row.vm).count() > 1
 }
 
 #[cfg(test)]

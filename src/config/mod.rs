@@ -17,7 +17,7 @@ mod tests;
 mod values;
 mod vm;
 
-pub use daemon_file::CONTROL_SOCKET;
+pub use daemon_file::{CONTROL_SOCKET, server_duid};
 pub use defaults::explain_defaults;
 pub use diagnostics::{Colors, ConfigErrors};
 
@@ -61,6 +61,8 @@ pub struct Config {
     pub limits: Limits,
     /// The networks, in the order of their files' names.
     pub networks: Vec<Arc<Network>>,
+    /// The file that each network was read from, in the order of `networks`.
+    pub network_files: Vec<PathBuf>,
     /// What is legal but likely not meant, one finished line each.
     pub warnings: Vec<String>,
 }
@@ -199,10 +201,16 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
     }
     let mut warnings = file.warnings();
     warnings.extend(networks.iter().flat_map(|(file, _)| file.warnings()));
+    let (network_files, networks) = networks
+        .into_iter()
+        .filter_map(|(file, network)| {
+            Some((PathBuf::from(file.name()), Arc::new(network?.network)))
+        })
+        .unzip();
     Ok(Config {
         path: path.to_owned(),
         networks_dir: daemon.networks_dir,
-        server_duid: daemon_file::server_duid(&daemon.deployment),
+        server_duid: server_duid(&daemon.deployment),
         deployment: daemon.deployment,
         node: daemon.node,
         store: daemon.store,
@@ -211,10 +219,8 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
         metrics_listen: daemon.metrics_listen,
         control_socket: daemon.control_socket,
         limits: daemon.limits,
-        networks: networks
-            .into_iter()
-            .filter_map(|(_, network)| Some(Arc::new(network?.network)))
-            .collect(),
+        networks,
+        network_files,
         warnings,
     })
 }

@@ -108,7 +108,7 @@ pub(super) fn read(file: &File) -> Option<NetworkFile> {
     if ipv4.is_absent() && ipv6.is_absent() {
         root.error("the network has neither [ipv4] nor [ipv6]; add one of them with its subnet");
     }
-    options.refuse_for_absent(!ipv4.is_absent(), !ipv6.is_absent());
+    options.refuse_for_absent(&ipv4, &ipv6);
     let gateway = gateway(&root, &ipv4, &ipv6);
     let entries = vm::read(&vms, &ipv4, &ipv6);
 
