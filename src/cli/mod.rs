@@ -1,6 +1,6 @@
 //! The command line: one file a command.
 //!
-//! A command returns a [`Failure`] or nothing; only [`main`] prints errors and chooses the exit
+//! A command returns a `Failure` or nothing; only [`main`] prints errors and chooses the exit
 //! code.
 
 mod check;
@@ -41,6 +41,8 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the daemon
+    #[command(after_help = "The environment variable LEASEHOLD_LOG says what is logged: error, \
+                            warn, info (the default), debug or trace, or target=level pairs.")]
     Run,
     /// Check all configuration files
     Check(check::Options),
@@ -81,7 +83,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("{failure}");
-            ExitCode::from(failure.code as u8)
+            failure.code.into()
         }
     }
 }
@@ -110,6 +112,12 @@ pub(crate) enum ExitStatus {
     NoPermission = 77,
     /// The configuration is wrong.
     Config = 78,
+}
+
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        Self::from(status as u8)
+    }
 }
 
 impl Failure {
@@ -141,7 +149,12 @@ fn execute(arguments: Arguments) -> Result<(), Failure> {
 fn usage(error: &clap::Error) -> ExitCode {
     // `--help` and `--version` are errors to clap, and no failure.
     let _ = error.print();
-    if error.use_stderr() { ExitCode::from(ExitStatus::Usage as u8) } else { ExitCode::SUCCESS }
+    if error.use_stderr() { ExitStatus::Usage.into() } else { ExitCode::SUCCESS }
+}
+
+/// Writes a number of things: `1 port`, `3 ports`.
+fn counted(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 /// Writes to standard output; a reader that has gone (`leasehold ports | head`) is no failure.

@@ -5,7 +5,7 @@ use std::fmt::{Display, Write};
 use super::ipv6::{PREFERENCES, word};
 use super::values::duration;
 use super::{Config, Limits, Source, StaticPort, Store};
-use crate::discovery::{Field, IdentityRule, Preset};
+use crate::discovery::{Field, IdentityRule};
 use crate::network::{
     BootRule, Common, Gateway, Ipv4Network, Ipv4Route, Ipv6Network, Ipv6Route, Lifetime, Mask,
     Match, Network, OnDecline, PoolAddress, PoolRange, PrefixInformation, RawOption,
@@ -74,12 +74,10 @@ impl Page {
 
     fn store(&mut self, store: &Store) {
         self.section("[store]");
+        self.value("backend", quoted(store.backend()));
         match store {
-            Store::Embedded { path } => {
-                self.value("backend", quoted("embedded"));
-                self.value("path", quoted(path.display()));
-            }
-            Store::Memory => self.value("backend", quoted("memory")),
+            Store::Embedded { path } => self.value("path", quoted(path.display())),
+            Store::Memory => {}
         }
     }
 
@@ -94,13 +92,7 @@ impl Page {
                 } else {
                     self.value("bridges", list(bridges));
                 }
-                self.value(
-                    "identity",
-                    list(presets.iter().map(|preset| match preset {
-                        Preset::Libvirt => "libvirt",
-                        Preset::OpenStack => "openstack",
-                    })),
-                );
+                self.value("identity", list(presets.iter().map(|preset| preset.name())));
             }
             Source::Static { ports } => {
                 self.value("kind", quoted("static"));

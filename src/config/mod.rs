@@ -17,9 +17,10 @@ mod vm;
 
 pub use daemon_file::CONTROL_SOCKET;
 pub use defaults::explain_defaults;
-pub use diagnostics::ConfigErrors;
+pub use diagnostics::{Colors, ConfigErrors};
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -74,6 +75,27 @@ pub enum Store {
     Memory,
 }
 
+impl Store {
+    /// Returns the backend's name, as the file has it.
+    #[must_use]
+    pub const fn backend(&self) -> &'static str {
+        match self {
+            Self::Embedded { .. } => "embedded",
+            Self::Memory => "memory",
+        }
+    }
+}
+
+impl fmt::Display for Store {
+    /// Writes backend and place.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Embedded { path } => write!(f, "{} {}", self.backend(), path.display()),
+            Self::Memory => f.write_str(self.backend()),
+        }
+    }
+}
+
 /// `[[source]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -117,6 +139,16 @@ pub struct Limits {
     pub frames_per_second: u32,
     /// Frames that a port may send at once.
     pub burst: u32,
+}
+
+impl fmt::Display for Source {
+    /// Writes kind and place.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ovsdb { socket, .. } => write!(f, "ovsdb {}", socket.display()),
+            Self::Static { .. } => f.write_str("static"),
+        }
+    }
 }
 
 impl Config {

@@ -63,7 +63,7 @@ impl Entries {
             self.refuse_duplicate(item, id, nic.as_ref());
         }
         let options = option::read(section, &OPTION);
-        options.refuse_for_absent(!ipv4.is_absent(), !ipv6.is_absent());
+        options.refuse_for_absent(ipv4, ipv6);
         let entry = VmEntry {
             ipv4: self.ipv4_addresses(section, ipv4),
             ipv6: self.ipv6_addresses(section, ipv6),

@@ -1,9 +1,8 @@
 //! DHCPv4 as a server speaks it (RFC 2131, RFC 2132, RFC 3396, RFC 3442, RFC 4702, RFC 6842).
 //!
-//! [`message`] reads what the guest sent, [`decide`] chooses the answer, [`boot`] the boot file,
-//! [`reply`] writes them, [`options`] has one row an option, [`fqdn`] the one that follows the
-//! client's. The NIC is known
-//! before a byte is read: nothing in a message chooses whose lease is served.
+//! `message` reads what the guest sent, `decide` chooses the answer, `boot` the boot file, `reply`
+//! writes them, `options` has one row an option, `fqdn` the one that follows the client's. The NIC
+//! is known before a byte is read: nothing in a message chooses whose lease is served.
 
 #![cfg_attr(
     not(test),

@@ -144,22 +144,11 @@ const MAX_LISTED: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discovery::{PortStatus, Unidentified};
+    use crate::discovery::Unidentified;
     use crate::network::tests::network;
 
     fn port(interface: &str) -> Port {
-        Port {
-            interface: interface.to_owned(),
-            identity: Err(Unidentified(String::new())),
-            mac: None,
-            network: None,
-            bridge: None,
-            tag: None,
-            trunks: Vec::new(),
-            is_trunk: false,
-            external_ids: BTreeMap::new(),
-            status: PortStatus::Active,
-        }
+        Port::new(interface.to_owned(), Err(Unidentified(String::new())))
     }
 
     fn named(name: &str, matcher: Match) -> Arc<Network> {

@@ -196,12 +196,12 @@ impl Network {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::wire::Mac;
 
-    /// Makes a network with IPv4 10.0.0.0/24 and nothing else, for the tests of this module.
-    pub(super) fn network(name: &str) -> Network {
+    /// Makes a network with IPv4 10.0.0.0/24 and nothing else.
+    pub(crate) fn network(name: &str) -> Network {
         let gateway: Ipv4Addr = "10.0.0.1".parse().unwrap();
         Network {
             name: name.parse().unwrap(),

@@ -27,8 +27,8 @@ pub(crate) struct Templates {
 impl Templates {
     pub(crate) fn load() -> Self {
         let path = fixtures().join("leasehold.toml");
-        let config =
-            config::load(&path).unwrap_or_else(|errors| panic!("{}", errors.render(false)));
+        let config = config::load(&path)
+            .unwrap_or_else(|errors| panic!("{}", errors.render(config::Colors::Off)));
         Self { networks: config.networks, server_duid: config.server_duid }
     }
 

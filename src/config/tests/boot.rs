@@ -51,7 +51,10 @@ fn next_server_and_tftp_server_stand_for_each_other() {
         tftp_addresses: vec!["10.0.0.5".parse().unwrap()],
         ..BootRule::default()
     };
-    assert_eq!(rules("[[boot.rule]]\nnext-server = \"10.0.0.5\"\n"), [expected.clone()]);
+    assert_eq!(
+        rules("[[boot.rule]]\nnext-server = \"10.0.0.5\"\n"),
+        std::slice::from_ref(&expected)
+    );
     assert_eq!(rules("[[boot.rule]]\ntftp-server = \"10.0.0.5\"\n"), [expected]);
     let named = BootRule { tftp_server: text("boot"), ..BootRule::default() };
     assert_eq!(rules("[[boot.rule]]\ntftp-server = \"boot\"\n"), [named]);
