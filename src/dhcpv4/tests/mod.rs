@@ -1,6 +1,7 @@
 //! The room as a whole: datagrams in, replies out, read back with dhcproto.
 
 mod any_bytes;
+mod boot;
 mod client_fqdn;
 mod reply_options;
 mod room;
@@ -8,6 +9,7 @@ mod states;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use dhcproto::v4::{self, DhcpOption, MessageType, OptionCode};
 use dhcproto::{Decodable, Decoder, Encodable};
@@ -16,7 +18,7 @@ use proptest::test_runner::{Config, RngSeed};
 
 use super::*;
 use crate::network::{
-    DomainName, Gateway, Hostname, Ipv4Parameters, Ipv4Route, Lifetime, Mask, RawOption,
+    BootRule, DomainName, Gateway, Hostname, Ipv4Parameters, Ipv4Route, Lifetime, Mask, RawOption,
 };
 use crate::outcome::{Message, Note};
 use crate::wire::{Link, Mac};
@@ -40,6 +42,7 @@ fn parameters() -> Parameters {
         dns: ["10.20.0.53", "2001:db8::53", "10.20.0.54"].map(|ip| ip.parse().unwrap()).to_vec(),
         ntp: vec!["10.20.0.123".parse::<IpAddr>().unwrap()],
         mtu: Some(1450),
+        boot: Arc::default(),
         gateway: Gateway {
             source_mac: ROUTER_MAC,
             mac_given: false,

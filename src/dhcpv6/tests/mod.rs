@@ -8,6 +8,7 @@ mod reply_options;
 mod validation;
 
 use std::net::Ipv6Addr;
+use std::sync::Arc;
 
 use dhcproto::v6::{
     DhcpOption, DhcpOptions, IAAddr, IANA, IAPD, IAPrefix, IATA, Message as Oracle, MessageType,
@@ -46,6 +47,7 @@ fn parameters() -> Parameters {
         dns: vec!["192.0.2.53".parse().unwrap(), "2001:db8::53".parse().unwrap()],
         ntp: vec!["192.0.2.123".parse().unwrap(), "2001:db8::123".parse().unwrap()],
         mtu: None,
+        boot: Arc::default(),
         gateway: Gateway {
             source_mac: Mac([2, 0, 0, 0, 0, 1]),
             mac_given: true,
