@@ -1,6 +1,7 @@
 //! TOML files to checked types, with every error found at once and named by file, line and column.
 
 mod between;
+mod boot;
 mod daemon_file;
 mod defaults;
 mod diagnostics;

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 
+use super::boot;
 use super::diagnostics::File;
 use super::ipv4::{self, Ipv4Part};
 use super::ipv6::{self, Ipv6Part};
@@ -110,6 +111,7 @@ pub(super) fn read(file: &File) -> Option<NetworkFile> {
     }
     options.refuse_for_absent(&ipv4, &ipv6);
     let gateway = gateway(&root, &ipv4, &ipv6);
+    let boot = boot::read(&root, !ipv4.is_absent()).unwrap_or_default();
     let entries = vm::read(&vms, &ipv4, &ipv6);
 
     let mut claims = entries.claims;
@@ -138,6 +140,7 @@ pub(super) fn read(file: &File) -> Option<NetworkFile> {
         gateway,
         ipv4,
         ipv6,
+        boot,
         on_decline,
         vms,
     };
@@ -376,10 +379,11 @@ const ROOT: Keys = Keys {
         "gateway",
         "ipv4",
         "ipv6",
+        "boot",
         "option",
         "vm",
     ],
-    later: &["boot"],
+    later: &[],
 };
 const ROOT_OPTION: Keys = option::keys(" in [[option]]");
 const MATCH: Keys = Keys {

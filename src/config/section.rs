@@ -255,6 +255,11 @@ impl<'a> Item<'a> {
         if self.value.is_array() { self.items() } else { vec![self.clone()] }
     }
 
+    /// Tells whether the value is a list without members.
+    pub(super) fn is_empty_list(&self) -> bool {
+        self.value.as_array().is_some_and(|array| array.is_empty())
+    }
+
     /// Opens a table.
     pub(super) fn section(&self, keys: &'static Keys) -> Option<Section<'a>> {
         let Some(table) = self.value.as_table() else {

@@ -290,6 +290,8 @@ const ARP_REPLY: u16 = 2;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -319,6 +321,7 @@ mod tests {
             mtu: None,
             captive_portal: None,
             resolvers: Vec::new(),
+            boot: Arc::default(),
             gateway: Gateway {
                 source_mac: GATEWAY_MAC,
                 mac_given: true,

@@ -4,6 +4,8 @@
 //! joins it with a lease and with what `[[vm]]` overrides into [`Parameters`], the one source that
 //! DHCPv4, DHCPv6 and router advertisements are all made from, so that they cannot disagree.
 
+mod boot;
+mod glob;
 mod join;
 mod matching;
 mod names;
@@ -11,6 +13,11 @@ mod parameters;
 mod pool;
 mod services;
 
+pub use boot::{
+    Architecture, BootRule, BootUrl, BootUrlError, MAX_RULES, MAX_SERVER_NAME, MAX_TEXT,
+    is_host_name,
+};
+pub use glob::matches_bytes;
 pub use matching::{Match, choose};
 pub use names::{DomainName, DomainNameError, Hostname, HostnameTemplate};
 pub use parameters::{
@@ -21,6 +28,7 @@ pub use pool::{Pool, PoolAddress, PoolRange};
 pub use services::{CaptivePortal, EncryptedResolver, ServiceError, ServiceParameters};
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
@@ -43,6 +51,8 @@ pub struct Network {
     pub ipv4: Option<Ipv4Network>,
     /// IPv6, if the network has it.
     pub ipv6: Option<Ipv6Network>,
+    /// `[boot]`, in file order.
+    pub boot: Arc<[BootRule]>,
     /// What a DECLINE does.
     pub on_decline: OnDecline,
     /// `[[vm]]`, in file order.
@@ -169,6 +179,8 @@ pub struct VmEntry {
     pub mtu: Option<u16>,
     /// Replaces the network's IPv4 routes.
     pub routes: Option<Vec<Ipv4Route>>,
+    /// Replaces the network's boot rules; empty: no network boot.
+    pub boot: Option<Arc<[BootRule]>>,
     /// Replace the network's DHCPv4 options of the same code.
     pub ipv4_options: Vec<RawOption>,
     /// Replace the network's DHCPv6 options of the same code.
@@ -230,6 +242,7 @@ pub(crate) mod tests {
                 options: Vec::new(),
             }),
             ipv6: None,
+            boot: Arc::default(),
             on_decline: OnDecline::Keep,
             vms: Vec::new(),
         }
@@ -249,6 +262,7 @@ pub(crate) mod tests {
             ntp: None,
             mtu: None,
             routes: None,
+            boot: None,
             ipv4_options: Vec::new(),
             ipv6_options: Vec::new(),
         }

@@ -1,10 +1,11 @@
 //! What one NIC is given: the joined values of template, `[[vm]]` entry and lease.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
-use super::{CaptivePortal, DomainName, EncryptedResolver, Hostname};
+use super::{BootRule, CaptivePortal, DomainName, EncryptedResolver, Hostname};
 use crate::wire::Mac;
 
 /// Everything that a port tells its guest, in plain values.
@@ -26,6 +27,8 @@ pub struct Parameters {
     pub captive_portal: Option<CaptivePortal>,
     /// Options 162 and 144, Encrypted DNS in the RA; the lowest priority first.
     pub resolvers: Vec<EncryptedResolver>,
+    /// What network boot is given: the first rule that fits the request.
+    pub boot: Arc<[BootRule]>,
     /// The router's side.
     pub gateway: Gateway,
     /// DHCPv4; `None` if the network has no `[ipv4]`.

@@ -529,6 +529,24 @@ mod tests {
     }
 
     #[test]
+    fn no_changed_byte_makes_the_reader_panic_or_read_for_ever() {
+        let mut bytes = section(true);
+        bytes.extend(block(true, 1, &[0, 1, 0, 0, 0, 0, 0, 16, 0, 9, 0, 1, 6, 0, 0, 0]));
+        let packet = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 14, 0, 0, 0, 14];
+        bytes.extend(block(true, 6, &[&packet[..], &[1; 14]].concat()));
+        bytes.extend(block(true, 3, &[&[0, 0, 0, 30][..], &[2; 16]].concat()));
+        assert_eq!(read(&bytes).len(), 2);
+        for place in 0..bytes.len() {
+            for value in [0, 1, 13, 0x7f, 0xff] {
+                let mut changed = bytes.clone();
+                changed[place] = value;
+                // Two frames, one more made of padding at most, and the fault.
+                assert!(read(&changed).len() <= 4, "{place} {value}");
+            }
+        }
+    }
+
+    #[test]
     fn sections_have_their_own_byte_order_interfaces_and_clocks() {
         let mut bytes = section(true);
         // Link type 1, snapshot length 16, if_tsresol 2^-1.

@@ -157,12 +157,10 @@ fn uncook(cooked: Cooked<'_>, gateway: Mac) -> Result<Vec<u8>, Unreadable> {
     let [a, b, c, d, e, f, _, _] = cooked.address;
     let destination = match cooked.packet_type {
         PACKET_BROADCAST => Mac::BROADCAST,
-        PACKET_MULTICAST => group_of(cooked.protocol, cooked.payload).unwrap_or(gateway),
-        // The kernel says "sent by us" of a frame whose destination may be any of the three.
-        PACKET_OUTGOING => match group_of(cooked.protocol, cooked.payload) {
-            Some(group) => group,
-            None => gateway,
-        },
+        // Of what this host sent the kernel says no more, and it may be a broadcast too.
+        PACKET_MULTICAST | PACKET_OUTGOING => {
+            group_of(cooked.protocol, cooked.payload).unwrap_or(gateway)
+        }
         _ => gateway,
     };
     let mut bytes = Vec::with_capacity(cooked.payload.len().saturating_add(ETHERNET));

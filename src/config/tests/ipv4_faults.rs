@@ -144,12 +144,6 @@ auto-configure = "no""#,
         ),
         (
             IPV4_RANGE,
-            r#"[boot]
-file = "x""#,
-            &[r#"6:2: "boot" is not available in this version; leave it out"#],
-        ),
-        (
-            IPV4_RANGE,
             r#"[match]
 vlan = 4095
 brige = "br-int""#,

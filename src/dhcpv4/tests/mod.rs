@@ -1,6 +1,7 @@
 //! The room as a whole: datagrams in, replies out, read back with dhcproto.
 
 mod any_bytes;
+mod boot;
 mod client_fqdn;
 mod reply_options;
 mod room;
@@ -8,6 +9,7 @@ mod states;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use dhcproto::v4::{self, DhcpOption, MessageType, OptionCode};
 use dhcproto::{Decodable, Decoder, Encodable};
@@ -16,7 +18,7 @@ use proptest::test_runner::{Config, RngSeed};
 
 use super::*;
 use crate::network::{
-    DomainName, Gateway, Hostname, Ipv4Parameters, Ipv4Route, Lifetime, Mask, RawOption,
+    BootRule, DomainName, Gateway, Hostname, Ipv4Parameters, Ipv4Route, Lifetime, Mask, RawOption,
 };
 use crate::outcome::{Message, Note};
 use crate::wire::{Link, Mac};
@@ -42,6 +44,7 @@ fn parameters() -> Parameters {
         mtu: Some(1450),
         captive_portal: None,
         resolvers: Vec::new(),
+        boot: Arc::default(),
         gateway: Gateway {
             source_mac: ROUTER_MAC,
             mac_given: false,

@@ -8,6 +8,7 @@ mod reply_options;
 mod validation;
 
 use std::net::Ipv6Addr;
+use std::sync::Arc;
 
 use dhcproto::v6::{
     DhcpOption, DhcpOptions, IAAddr, IANA, IAPD, IAPrefix, IATA, Message as Oracle, MessageType,
@@ -48,6 +49,7 @@ fn parameters() -> Parameters {
         mtu: None,
         captive_portal: None,
         resolvers: Vec::new(),
+        boot: Arc::default(),
         gateway: Gateway {
             source_mac: Mac([2, 0, 0, 0, 0, 1]),
             mac_given: true,
