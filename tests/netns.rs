@@ -43,6 +43,7 @@ scenarios! {
     flood,
     reload,
     unprivileged,
+    boot,
     signals,
 }
 
