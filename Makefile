@@ -27,12 +27,13 @@ test: tools ## everything, one suite after another, with the seconds that each t
 	@$(SUITE) netns $(CARGO) test --release --quiet --test netns -- --test-threads=6
 	@echo "all suites passed"
 
-bench: ## how fast the core decides
+bench: ## what the core costs, and the whole daemon beside a raw socket (as root)
 	@$(CARGO) bench
 
-lint: ## formatting, clippy and shellcheck; warnings are errors
+lint: ## formatting, clippy, documentation and shellcheck; warnings are errors
 	@$(CARGO) fmt --check
 	@$(CARGO) clippy --release --quiet --all-targets -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --quiet --no-deps
 	@command -v shellcheck >/dev/null || { echo "shellcheck is not installed" >&2; exit 1; }
 	@shellcheck $(SCRIPTS)
 

@@ -288,6 +288,69 @@ case("dhcpv4/message-from-vm-server", "A VM that acts as a server is noted and n
             + options4((53, bytes([kind])), server(OWN), (51, b"\0\0\x0e\x10")),
             src=OWN, sport=67, dport=68) for kind in (2, 5, 6)))
 
+# Network boot: what firmware sends beside the list of its options.
+MACHINE_ID = (97, b"\0" + bytes(range(16)))
+# PXE 2.1, table 2-1.
+PXE_LIST = (55, bytes([1, 2, 3, 4, 5, 6, 11, 12, 13, 15, 16, 17, 18, 22, 23, 28, 40, 41, 42, 43,
+                       50, 51, 54, 58, 59, 60, 66, 67, 128, 129, 130, 131, 132, 133, 134, 135]))
+IPXE_LIST = (55, bytes([1, 3, 6, 7, 12, 15, 17, 26, 43, 60, 66, 67, 119, 128, 129, 130, 131, 132,
+                        133, 134, 135, 175, 203]))
+# Two of iPXE's own: it can HTTP and TFTP.
+IPXE_OPTIONS = (175, bytes.fromhex("130101190101"))
+
+
+def firmware(arch, client="PXEClient"):
+    """What a firmware with this architecture sends: 57, 93, 94, 60, 97."""
+    return ((57, b"\x05\xc0"), (93, struct.pack("!H", arch)), (94, b"\1\3\x10"),
+            (60, f"{client}:Arch:{arch:05}:UNDI:003016".encode()), MACHINE_ID)
+
+
+def booting(*options, **fields):
+    """DISCOVER, then the REQUEST for what is offered."""
+    return (dhcp4("discover", *options, **fields),
+            dhcp4("request", asked(OWN), server(GATEWAY), *options, **fields))
+
+
+case("dhcpv4/boot-pxe-bios", "A BIOS is told the server and the file in the fields and in the options "
+     "that it lists, and its identifier comes back.",
+     "A11; A15; RFC 2132 9.4; RFC 2132 9.5; RFC 4578 2.1; RFC 5071 5",
+     *booting(*firmware(0), PXE_LIST), network="boot")
+case("dhcpv4/boot-pxe-uefi", "UEFI for x86-64 goes by two numbers; siaddr is the first TFTP server "
+     "with an address.", "A11; A15; RFC 4578 2.1; RFC 5859 2",
+     *(dhcp4("discover", *firmware(arch), (55, PXE_LIST[1] + bytes([150])))
+       for arch in (7, 9)), network="boot")
+case("dhcpv4/boot-pxe-two-architectures", "Of a list of architectures one needs to fit.",
+     "A15; RFC 4578 2.1",
+     dhcp4("discover", (93, b"\0\x1b\0\6"), (60, b"PXEClient"), PXE_LIST), network="boot")
+case("dhcpv4/boot-http", "UEFI's HTTP boot is given a URL, and told that the offer is for an "
+     "HTTPClient.", "A15; UEFI 24.7", *booting(*firmware(16, "HTTPClient"), PXE_LIST),
+     network="boot")
+case("dhcpv4/boot-ipxe-user-class", "iPXE's user class is one bare text; a list as in RFC 3004 is "
+     "read as well.", "A15; RFC 3004 4",
+     *(dhcp4("discover", *firmware(0), (77, user_class), IPXE_LIST)
+       for user_class in (b"iPXE", b"\4iPXE", b"\3lab\4iPXE")), network="boot")
+case("dhcpv4/boot-ipxe-options", "iPXE is told by its own option 175, and takes a URL where others "
+     "take a file.", "A15", *booting(*firmware(0), (77, b"iPXE"), IPXE_OPTIONS, IPXE_LIST),
+     network="boot")
+case("dhcpv4/boot-no-rule", "A client that no rule fits boots from elsewhere, and is told what is set "
+     "by code.", "A15", dhcp4("discover", *firmware(11), PXE_LIST),
+     dhcp4("discover", LINUX_LIST), network="boot")
+case("dhcpv4/boot-per-vm", "A VM's own rules replace the network's.", "A15",
+     dhcp4("discover", *firmware(0), PXE_LIST), network="boot", vm="demo/rescue")
+case("dhcpv4/boot-per-vm-none", "A VM with no rules of its own is given nothing to boot.", "A15",
+     dhcp4("discover", *firmware(0), PXE_LIST), network="boot", vm="demo/from-disk")
+case("dhcpv4/boot-nak", "A NAK names no server and no file.", "A2; A15; RFC 2131 table 3",
+     dhcp4("request", asked(OTHER), server(GATEWAY), *firmware(0), PXE_LIST), network="boot")
+case("dhcpv4/boot-fields-not-overloaded", "Options that do not fit stay out of a field that holds "
+     "what to boot, and are left out.", "A8; A15; RFC 2132 9.3",
+     dhcp4("discover", (61, bytes(range(200))), *firmware(0)[1:], PXE_LIST), network="boot")
+case("dhcpv4/boot-odd-options", "Architectures of odd length, identifiers of another form and "
+     "malformed classes are no reason to be silent.", "A15; E8; RFC 4578 2.1; RFC 3004 4",
+     dhcp4("discover", (93, b"\0"), (60, b""), (77, b""), (97, b""), (175, b"")),
+     dhcp4("discover", (93, b"\0\7\0"), (77, b"\0\xff"), (97, b"\1" + bytes(16)), PXE_LIST),
+     dhcp4("discover", (60, b"x" * 200), (60, b"y" * 200), (77, b"\xc8" + b"z" * 200),
+           (77, b"z" * 200)), network="boot")
+
 # --- DHCPv6 ---------------------------------------------------------------------------------------
 
 LINUX_ORO = DHCP6OptOptReq(reqopts=[23, 24, 39, 56, 82])

@@ -179,6 +179,57 @@ impl Outcome {
     }
 }
 
+impl DropReason {
+    /// Says in one plain clause what was wrong, to follow the label after a colon.
+    #[must_use]
+    pub const fn explain(self) -> &'static str {
+        match self {
+            Self::TooLong => "the frame is longer than the port's MTU allows, or was cut",
+            Self::TooShort => "the frame ends before its headers or its message do",
+            Self::Vlan => "the frame has a VLAN tag that the port does not take, or lacks its own",
+            Self::NotForUs => "it is neither DHCP nor a question about the network",
+            Self::BadHeader => "a header's length or version contradicts the frame",
+            Self::Fragment => "it is an IP fragment, or has IP options or extension headers",
+            Self::BadChecksum => "the IPv4, UDP or ICMPv6 checksum is wrong",
+            Self::SourceMac => "the sender's MAC is not the port's, or the message names another",
+            Self::SourceAddress => "the sender cannot have that source address",
+            Self::Destination => "nobody serves this message at that destination address",
+            Self::RateLimited => "the port sent more frames than its rate limit allows",
+            Self::Relayed => "it claims to come through a relay, and none stands before a VM",
+            Self::BadBootpHeader => "its BOOTP header is not an Ethernet client's request",
+            Self::BadOption => "an option runs past its field, stands twice, or has a wrong length",
+            Self::TooManyOptions => "it has more options or nesting than a client can need",
+            Self::Bootp => "it is plain BOOTP, without a DHCP message type",
+            Self::UnknownMessage => "a server takes no message of this type from a client",
+            Self::OtherServer => "it is addressed to another DHCP server",
+            Self::ServerId => "its Server Identifier is missing, not ours, or not allowed there",
+            Self::ClientId => "its Client Identifier is missing, or has an impossible length",
+            Self::Invalid => "its fields or options contradict each other",
+            Self::NoFamily => "the network does not have this address family",
+            Self::NoAddress => "the VM holds no address of this family",
+            Self::BadNeighborDiscovery => "it breaks a rule of Neighbor Discovery (RFC 4861)",
+            Self::NotOurAddress => "it asks for an address that is not the gateway's or ours",
+            Self::ReplyTooLong => "the reply does not fit in a frame that the client takes",
+            Self::SendFailed => "there was no room to send the reply; the client asks again",
+            Self::Panicked => "reading it failed inside leasehold; please report the frame",
+        }
+    }
+}
+
+impl Note {
+    /// Says in one plain clause what was learnt, to follow the word after a colon.
+    #[must_use]
+    pub const fn explain(self) -> &'static str {
+        match self {
+            Self::Released => "the guest gave its address back; the lease stays with the VM",
+            Self::Declined => "the guest found its address in use by somebody else",
+            Self::Arrived => "the VM has come to this port",
+            Self::ForeignServer => "the VM acts as a server or router, and is not answered",
+            Self::OptionsLeftOut => "some options found no room in the reply",
+        }
+    }
+}
+
 /// Writes a closed enum's label text and its list of all variants.
 macro_rules! labels {
     ($name:ident, $doc:literal, { $($variant:ident => $text:literal,)* }) => {

@@ -21,6 +21,18 @@ fn shipped_files_pass_the_check() {
 }
 
 #[test]
+fn check_says_what_several_nodes_have_to_mind_if_there_are_ranges() {
+    let note = "note: leases of backend \"embedded\" are this node's alone";
+    let output = Node::good().run(&["check"]);
+    assert!(stdout(&output).contains(note), "{}", stdout(&output));
+    let reserved = "[ipv4]\nsubnet = \"10.0.0.0/24\"\ngateway = \"10.0.0.1\"\n\
+                    [[vm]]\nid = \"demo/web-1\"\nipv4 = \"10.0.0.9\"\n";
+    let output = Node::new(reserved).run(&["check"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(!stdout(&output).contains("note"), "{}", stdout(&output));
+}
+
+#[test]
 fn check_names_every_fault_with_file_line_and_column_and_exits_78() {
     let node = Node::new("[ipv4]\nsubnett = \"10.0.0.0/24\"\n");
     let output = node.run(&["check"]);
@@ -92,7 +104,7 @@ fn a_wrong_command_line_exits_64_and_help_exits_0() {
     assert_eq!(node.run(&["ports", "--xml"]).status.code(), Some(64));
     let help = node.run(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
-    for command in ["run", "check", "ports", "leases", "status", "reload"] {
+    for command in ["run", "check", "ports", "leases", "status", "reload", "replay"] {
         assert!(stdout(&help).contains(&format!("  {command}")), "{}", stdout(&help));
     }
 }

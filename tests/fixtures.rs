@@ -8,11 +8,13 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
-use common::{Templates, cases, fixtures, inputs, parse_hex, to_hex};
+use common::{Subject, Templates, cases, fixtures, inputs, parse_hex};
 use leasehold::binding::PortFacts;
 use leasehold::outcome::{DropReason, Verdict};
+use leasehold::replay::output_text;
 use leasehold::responder::{PortResponder, RateLimit, Turn};
 use leasehold::time::Mono;
 use leasehold::wire::{Frame, Mac, Outbox};
@@ -31,6 +33,12 @@ struct Case {
     network: String,
     #[serde(default = "default_vm")]
     vm: String,
+    nic: Option<String>,
+    /// The name that the server's DUID is made from; none: the one of `packet-fixtures`.
+    deployment: Option<String>,
+    /// The addresses that the NIC's lease holds already.
+    ipv4: Option<Ipv4Addr>,
+    ipv6: Option<Ipv6Addr>,
     /// The port's known MAC; none: any.
     mac: Option<String>,
     trunk_vlan: Option<u16>,
@@ -189,7 +197,15 @@ fn run(templates: &Templates, folder: &Path) -> Vec<Step> {
         trunk_vlan: case.trunk_vlan,
         mtu: case.mtu,
     };
-    let binding = templates.binding(&case.network, &case.vm, &facts);
+    let subject = Subject {
+        network: &case.network,
+        vm: &case.vm,
+        nic: case.nic.as_deref(),
+        deployment: case.deployment.as_deref(),
+        ipv4: case.ipv4,
+        ipv6: case.ipv6,
+    };
+    let binding = templates.binding_of(&subject, &facts);
     let (frames_per_second, burst) = case.rate.unwrap_or((0, 0));
     let limit = RateLimit { frames_per_second, burst };
     let mut responder = PortResponder::new(binding, limit, Mono::default(), 1);
@@ -202,10 +218,7 @@ fn run(templates: &Templates, folder: &Path) -> Vec<Step> {
             let frame = frame(&text, &bytes);
             outbox.clear();
             let turn = responder.handle_frame(Mono::default(), &frame, &mut outbox);
-            let mut text = describe(&turn);
-            for reply in outbox.frames() {
-                let _ = write!(text, "\n{}", to_hex(reply));
-            }
+            let text = output_text(&turn, &outbox);
             Step { file: folder.join(format!("{number}-out.txt")), text, turn }
         })
         .collect()
@@ -223,20 +236,6 @@ fn frame<'a>(text: &str, bytes: &'a [u8]) -> Frame<'a> {
         }
     }
     frame
-}
-
-/// Says in one line what came in, what was decided, and what the control path is told beside it.
-fn describe(turn: &Turn) -> String {
-    let outcome = &turn.outcome;
-    let verdict = match outcome.verdict {
-        Verdict::Replied(message) => match turn.note {
-            Some(note) => format!("reply {}, note {}", message.as_str(), note.as_str()),
-            None => format!("reply {}", message.as_str()),
-        },
-        Verdict::Noted(note) => format!("note {}", note.as_str()),
-        Verdict::Dropped(reason) => format!("drop {}", reason.as_str()),
-    };
-    format!("# {} {}: {verdict}\n", outcome.protocol.as_str(), outcome.message.as_str())
 }
 
 fn case(folder: &Path) -> Case {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use leasehold::lease::{
     Family, Lease, LeaseChange, LeaseKey, LeaseTable, NicName, NoAddress, Occasion,
@@ -264,6 +265,7 @@ fn network(first: &str, last: &str, on_decline: OnDecline) -> Network {
             options: Vec::new(),
         }),
         ipv6: None,
+        boot: Arc::default(),
         on_decline,
         vms: vec![VmEntry {
             id: "lab/vm-200".parse().unwrap(),
@@ -277,6 +279,7 @@ fn network(first: &str, last: &str, on_decline: OnDecline) -> Network {
             ntp: None,
             mtu: None,
             routes: None,
+            boot: None,
             ipv4_options: Vec::new(),
             ipv6_options: Vec::new(),
         }],

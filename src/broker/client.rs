@@ -22,17 +22,13 @@ pub struct BrokerClient {
 }
 
 impl BrokerClient {
-    /// How many sockets one request gives at most.
-    pub const SOCKETS_MAX: usize = SOCKETS_MAX as usize;
-
     /// Takes the responder's end of the pair; it must be non-blocking.
     pub(super) fn new(channel: OwnedFd, unix_sockets: Vec<PathBuf>) -> Self {
         let channel = Channel { fd: channel, last_id: 0 };
         Self { channel: Arc::new(Mutex::new(channel)), unix_sockets: unix_sockets.into() }
     }
 
-    /// Has `count` packet sockets opened, 1 to [`Self::SOCKETS_MAX`]; other counts are brought
-    /// into that range.
+    /// Has `count` packet sockets opened, 1 to 64; other counts are brought into that range.
     ///
     /// # Errors
     /// What the broker says (`CAP_NET_RAW` is missing, out of descriptors), or that it has ended.

@@ -3,12 +3,13 @@
 use std::io::IsTerminal;
 use std::path::Path;
 
-use super::{ExitStatus, Failure, print};
-use crate::config::{self, Config};
+use super::{ExitStatus, Failure, counted, print};
+use crate::config::{self, Colors, Config};
+use crate::network::Network;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
-    /// Print every value that the files leave to its default
+    /// Print every value that is in force, whether given or a default
     #[arg(long)]
     explain_defaults: bool,
 }
@@ -21,28 +22,41 @@ pub(super) fn check(path: &Path, options: &Options) -> Result<(), Failure> {
     if options.explain_defaults {
         return print(&config::explain_defaults(&config));
     }
-    let networks = count(config.networks.len(), "network");
-    let sources = count(config.sources.len(), "source");
+    let networks = counted(config.networks.len(), "network");
+    let sources = counted(config.sources.len(), "source");
     let warnings = match config.warnings.len() {
         0 => String::new(),
-        some => format!(", {}", count(some, "warning")),
+        some => format!(", {}", counted(some, "warning")),
     };
-    print(&format!("{}: ok, {networks}, {sources}{warnings}\n", path.display()))
+    let note = several_nodes(&config).unwrap_or_default();
+    print(&format!("{}: ok, {networks}, {sources}{warnings}\n{note}", path.display()))
+}
+
+/// Says what holds where several nodes have such files; `None`: there is nothing to mind.
+fn several_nodes(config: &Config) -> Option<String> {
+    let has_ranges = |network: &Network| {
+        network.ipv4.as_ref().is_some_and(|ipv4| !ipv4.pool.ranges.is_empty())
+            || network.ipv6.as_ref().is_some_and(|ipv6| !ipv6.pool.ranges.is_empty())
+    };
+    config.networks.iter().any(|network| has_ranges(network)).then(|| {
+        format!(
+            "note: leases of backend {:?} are this node's alone; if there are several nodes, give \
+             each its own ranges, and reserve what a VM must keep over a migration\n",
+            config.store.backend()
+        )
+    })
 }
 
 /// Reads the files, or says everything that is wrong with them.
 pub(super) fn load(path: &Path) -> Result<Config, Failure> {
     config::load(path).map_err(|errors| {
         // A person is shown the place as well; a program gets one line a fault.
-        let text = if std::io::stderr().is_terminal() {
-            errors.render(true)
-        } else {
-            errors.lines.join("\n")
+        let wants_colors = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let text = match (std::io::stderr().is_terminal(), wants_colors) {
+            (true, true) => errors.render(Colors::On),
+            (true, false) => errors.render(Colors::Off),
+            (false, _) => errors.to_string(),
         };
         Failure::new(ExitStatus::Config, text)
     })
-}
-
-fn count(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }

@@ -42,7 +42,7 @@ pub(super) fn leases(config: &Path, command: &Command) -> Result<(), Failure> {
 }
 
 /// Asks the daemon; where none runs, reads its store.
-fn rows(path: &Path) -> Result<Vec<LeaseRow>, Failure> {
+pub(super) fn rows(path: &Path) -> Result<Vec<LeaseRow>, Failure> {
     match client::ask(&client::socket(path)?, &Request::Leases) {
         Ok(Answer::Leases(rows)) => Ok(rows),
         Ok(other) => Err(client::unexpected(other)),

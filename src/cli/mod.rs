@@ -1,6 +1,6 @@
 //! The command line: one file a command.
 //!
-//! A command returns a [`Failure`] or nothing; only [`main`] prints errors and chooses the exit
+//! A command returns a `Failure` or nothing; only [`main`] prints errors and chooses the exit
 //! code.
 
 mod check;
@@ -9,6 +9,7 @@ mod leases;
 mod packaging;
 mod ports;
 mod reload;
+mod replay;
 mod run;
 mod status;
 mod table;
@@ -41,6 +42,8 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the daemon
+    #[command(after_help = "The environment variable LEASEHOLD_LOG says what is logged: error, \
+                            warn, info (the default), debug or trace, or target=level pairs.")]
     Run,
     /// Check all configuration files
     Check(check::Options),
@@ -53,6 +56,8 @@ enum Command {
     Status(ListOptions),
     /// Let the daemon read its files anew
     Reload,
+    /// Answer a capture offline, as one VM's port would be answered with this configuration
+    Replay(replay::Options),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -81,7 +86,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("{failure}");
-            ExitCode::from(failure.code as u8)
+            failure.code.into()
         }
     }
 }
@@ -112,6 +117,12 @@ pub(crate) enum ExitStatus {
     Config = 78,
 }
 
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        Self::from(status as u8)
+    }
+}
+
 impl Failure {
     pub(crate) fn new(code: ExitStatus, text: impl Into<String>) -> Self {
         Self { code, text: text.into() }
@@ -133,6 +144,7 @@ fn execute(arguments: Arguments) -> Result<(), Failure> {
         Command::Leases(command) => leases::leases(config, &command),
         Command::Status(options) => status::status(config, &options),
         Command::Reload => reload::reload(config),
+        Command::Replay(options) => replay::replay(config, &options),
         Command::Completions { shell } => packaging::completions(shell),
         Command::Man => packaging::man(),
     }
@@ -141,7 +153,12 @@ fn execute(arguments: Arguments) -> Result<(), Failure> {
 fn usage(error: &clap::Error) -> ExitCode {
     // `--help` and `--version` are errors to clap, and no failure.
     let _ = error.print();
-    if error.use_stderr() { ExitCode::from(ExitStatus::Usage as u8) } else { ExitCode::SUCCESS }
+    if error.use_stderr() { ExitStatus::Usage.into() } else { ExitCode::SUCCESS }
+}
+
+/// Writes a number of things: `1 port`, `3 ports`.
+fn counted(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 /// Writes to standard output; a reader that has gone (`leasehold ports | head`) is no failure.

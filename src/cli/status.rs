@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::{Failure, ListOptions, client, print, print_json};
+use super::{Failure, ListOptions, client, counted, print, print_json};
 use crate::control::{Answer, Count, Request, SourceStatus, Status, StoreStatus};
 
 pub(super) fn status(config: &Path, options: &ListOptions) -> Result<(), Failure> {
@@ -27,13 +27,15 @@ fn screen(status: &Status) -> String {
     line("config", &status.config);
     line("state", &format!("{ready}, up {}", duration(status.uptime_seconds)));
     line("store", &store(&status.store));
-    for (place, source) in status.sources.iter().enumerate() {
-        line(if place == 0 { "sources" } else { "" }, &self::source(source));
-    }
-    line("ports", &counts(&status.ports));
-    line("leases", &status.leases.to_string());
-    line("replies", &counts(&status.replies));
-    line("drops", &counts(&status.drops));
+    let mut lines = |name: &str, values: Vec<String>| {
+        let names = std::iter::once(name).chain(std::iter::repeat(""));
+        names.zip(values).for_each(|(name, value)| line(name, &value));
+    };
+    lines("sources", or_none(status.sources.iter().map(source).collect()));
+    lines("ports", or_none(status.ports.iter().map(count).collect()));
+    lines("leases", vec![status.leases.to_string()]);
+    lines("replies", by_protocol(&status.replies));
+    lines("drops", by_protocol(&status.drops));
     if let Some(error) = &status.reload_error {
         line("reload", &format!("the last one failed, the old files are in force: {error}"));
     }
@@ -46,10 +48,11 @@ fn store(store: &StoreStatus) -> String {
         None => "down".to_owned(),
         Some(error) => format!("down: {error}"),
     };
-    match store.waiting {
-        0 => format!("{} {state}", store.backend),
-        some => format!("{} {state}, {some} leases wait to be made durable", store.backend),
-    }
+    let waiting = match store.waiting {
+        0 => String::new(),
+        some => format!("; not yet durable: {}", counted(some, "lease")),
+    };
+    format!("{}, {state}{waiting}", store.backend)
 }
 
 fn source(source: &SourceStatus) -> String {
@@ -58,15 +61,32 @@ fn source(source: &SourceStatus) -> String {
         None => "not yet connected".to_owned(),
         Some(error) => format!("down: {error}"),
     };
-    format!("{} {state}, names {} ports", source.name, source.ports)
+    format!("{}, names {}, {state}", source.name, counted(source.ports, "port"))
 }
 
-fn counts(counts: &[Count]) -> String {
-    if counts.is_empty() {
-        return "none".to_owned();
+fn count(count: &Count) -> String {
+    format!("{} {}", count.count, count.name)
+}
+
+/// Joins the counts of one protocol in one line; their names begin with it.
+fn by_protocol(counts: &[Count]) -> Vec<String> {
+    let mut lines: Vec<(&str, Vec<String>)> = Vec::new();
+    for Count { name, count } in counts {
+        let (protocol, what) = name.split_once(' ').unwrap_or(("", name));
+        let text = format!("{count} {what}");
+        match lines.last_mut() {
+            Some((last, texts)) if *last == protocol => texts.push(text),
+            Some(_) | None => lines.push((protocol, vec![text])),
+        }
     }
-    let words = counts.iter().map(|count| format!("{} {}", count.count, count.name));
-    words.collect::<Vec<_>>().join(", ")
+    let line = |(protocol, texts): (&str, Vec<String>)| {
+        format!("{protocol:<PROTOCOL_WIDTH$} {}", texts.join(", "))
+    };
+    or_none(lines.into_iter().map(line).collect())
+}
+
+fn or_none(lines: Vec<String>) -> Vec<String> {
+    if lines.is_empty() { vec!["none".to_owned()] } else { lines }
 }
 
 fn duration(seconds: u64) -> String {
@@ -75,5 +95,68 @@ fn duration(seconds: u64) -> String {
         (0, 0, minutes) => format!("{minutes}m {}s", seconds % 60),
         (0, hours, minutes) => format!("{hours}h {minutes}m"),
         (days, hours, _) => format!("{days}d {hours}h"),
+    }
+}
+
+/// As long as `dhcpv4`.
+const PROTOCOL_WIDTH: usize = 6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(counts: &[(&str, u64)]) -> Vec<Count> {
+        counts
+            .iter()
+            .map(|(name, count)| Count { name: (*name).to_owned(), count: *count })
+            .collect()
+    }
+
+    #[test]
+    fn a_status_is_one_screen() {
+        let status = Status {
+            version: "0.1.0".to_owned(),
+            node: "node-a".to_owned(),
+            config: "/etc/leasehold/leasehold.toml".to_owned(),
+            uptime_seconds: 7_384,
+            ready: true,
+            store: StoreStatus {
+                backend: "embedded /var/lib/leasehold".to_owned(),
+                up: true,
+                error: None,
+                waiting: 1,
+            },
+            sources: vec![
+                SourceStatus { name: "static".to_owned(), up: true, ports: 1, error: None },
+                SourceStatus {
+                    name: "ovsdb /run/ovs/db.sock".to_owned(),
+                    up: false,
+                    ports: 2,
+                    error: Some("the server closed the connection".to_owned()),
+                },
+            ],
+            ports: counts(&[("serving", 2), ("no-network", 1)]),
+            leases: 3,
+            replies: counts(&[("dhcpv4 offer", 4), ("dhcpv4 ack", 5), ("nd reply", 1)]),
+            drops: Vec::new(),
+            reload_error: Some("a.toml:1:1: not valid TOML".to_owned()),
+        };
+        let expected = "\
+version   0.1.0
+node      node-a
+config    /etc/leasehold/leasehold.toml
+state     ready, up 2h 3m
+store     embedded /var/lib/leasehold, up; not yet durable: 1 lease
+sources   static, names 1 port, up
+          ovsdb /run/ovs/db.sock, names 2 ports, down: the server closed the connection
+ports     2 serving
+          1 no-network
+leases    3
+replies   dhcpv4 4 offer, 5 ack
+          nd     1 reply
+drops     none
+reload    the last one failed, the old files are in force: a.toml:1:1: not valid TOML
+";
+        assert_eq!(screen(&status), expected);
     }
 }

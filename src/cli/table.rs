@@ -3,8 +3,8 @@
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 
-/// Lays out rows under a header, two blanks between columns, no lines; long cells of narrow
-/// terminals are wrapped.
+/// Lays out rows under a header, two blanks between columns, no lines. A cell may have several
+/// lines; nothing is wrapped or cut.
 pub(super) fn render(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING);

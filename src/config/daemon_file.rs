@@ -90,7 +90,8 @@ fn deployment(root: &Section<'_>) -> String {
 }
 
 /// Makes the DUID-UUID (RFC 6355) that every node of a deployment shows.
-pub(super) fn server_duid(deployment: &str) -> [u8; 18] {
+#[must_use]
+pub fn server_duid(deployment: &str) -> [u8; 18] {
     let uuid = Uuid::new_v5(&Uuid::NAMESPACE_DNS, deployment.as_bytes());
     let mut duid = [0; 18];
     let (kind, body) = duid.split_at_mut(2);
@@ -137,14 +138,17 @@ fn store(root: &Section<'_>, base: &Path) -> Store {
     if let Some(etcd) = section.get("etcd") {
         etcd.error("[store.etcd] is not available in this version; leave it out");
     }
-    let choices = [("embedded", false), ("memory", true)];
-    if backend.and_then(|item| item.choice(&choices, &[])) == Some(true) {
-        if let Some(path) = path {
-            path.file.warn(path.span, "path is not used with backend \"memory\"; leave it out");
+    let choices = [("embedded", Backend::Embedded), ("memory", Backend::Memory)];
+    match backend.and_then(|item| item.choice(&choices, &[])).unwrap_or(Backend::Embedded) {
+        Backend::Embedded => embedded(path.and_then(|item| path_in(base, &item))),
+        Backend::Memory => {
+            if let Some(path) = path {
+                let message = "path is not used with backend \"memory\"; leave it out";
+                path.file.warn(path.span, message);
+            }
+            Store::Memory
         }
-        return Store::Memory;
     }
-    embedded(path.and_then(|item| path_in(base, &item)))
 }
 
 fn metrics(root: &Section<'_>) -> Option<SocketAddr> {
@@ -182,6 +186,13 @@ struct Sources {
     sources: Vec<Source>,
     named_networks: Vec<At<NetworkName>>,
     match_decides: bool,
+}
+
+/// What `backend` says.
+#[derive(Debug, Clone, Copy)]
+enum Backend {
+    Embedded,
+    Memory,
 }
 
 /// What `kind` says.

@@ -5,11 +5,11 @@ use std::fmt::{Display, Write};
 use super::ipv6::{PREFERENCES, word};
 use super::values::duration;
 use super::{Config, Limits, Source, StaticPort, Store};
-use crate::discovery::{Field, IdentityRule, Preset};
+use crate::discovery::{Field, IdentityRule};
 use crate::network::{
-    Common, Gateway, Ipv4Network, Ipv4Route, Ipv6Network, Ipv6Route, Lifetime, Mask, Match,
-    Network, OnDecline, PoolAddress, PoolRange, PrefixInformation, RawOption, RouterAdvertisement,
-    RouterPreference, VmEntry,
+    BootRule, Common, Gateway, Ipv4Network, Ipv4Route, Ipv6Network, Ipv6Route, Lifetime, Mask,
+    Match, Network, OnDecline, PoolAddress, PoolRange, PrefixInformation, RawOption,
+    RouterAdvertisement, RouterPreference, VmEntry,
 };
 
 /// Returns all values that are in force, given or not, as text in the form of the files. A value
@@ -74,12 +74,10 @@ impl Page {
 
     fn store(&mut self, store: &Store) {
         self.section("[store]");
+        self.value("backend", quoted(store.backend()));
         match store {
-            Store::Embedded { path } => {
-                self.value("backend", quoted("embedded"));
-                self.value("path", quoted(path.display()));
-            }
-            Store::Memory => self.value("backend", quoted("memory")),
+            Store::Embedded { path } => self.value("path", quoted(path.display())),
+            Store::Memory => {}
         }
     }
 
@@ -94,13 +92,7 @@ impl Page {
                 } else {
                     self.value("bridges", list(bridges));
                 }
-                self.value(
-                    "identity",
-                    list(presets.iter().map(|preset| match preset {
-                        Preset::Libvirt => "libvirt",
-                        Preset::OpenStack => "openstack",
-                    })),
-                );
+                self.value("identity", list(presets.iter().map(|preset| preset.name())));
             }
             Source::Static { ports } => {
                 self.value("kind", quoted("static"));
@@ -142,7 +134,7 @@ impl Page {
     }
 
     fn network(&mut self, network: &Network) {
-        let Network { name, matcher, hostname, common, gateway, ipv4, ipv6, on_decline, vms } =
+        let Network { name, matcher, hostname, common, gateway, ipv4, ipv6, boot, on_decline, vms } =
             network;
         self.title(&format!("network {name}"));
         self.value("name", quoted(name));
@@ -165,6 +157,7 @@ impl Page {
         if let Some(ipv6) = ipv6 {
             self.ipv6(ipv6);
         }
+        self.rules("[[boot.rule]]", boot);
         let options = |of: fn(&Network) -> Option<&Vec<RawOption>>| {
             of(network).map(Vec::as_slice).unwrap_or_default()
         };
@@ -289,6 +282,40 @@ impl Page {
         self.value("dns-lifetime", lifetime(dns_lifetime));
     }
 
+    fn rules(&mut self, header: &str, rules: &[BootRule]) {
+        for rule in rules {
+            let BootRule {
+                architectures,
+                vendor_classes,
+                user_classes,
+                ipxe,
+                next_server,
+                server_name,
+                tftp_server,
+                tftp_addresses,
+                file,
+                path_prefix,
+                url,
+            } = rule;
+            self.section(header);
+            let numbers: Vec<String> = architectures.iter().map(|a| a.0.to_string()).collect();
+            let some = |written: String| (written != "[]").then_some(written);
+            self.given("arch", some(format!("[{}]", numbers.join(", "))));
+            self.given("vendor-class", some(list(vendor_classes)));
+            self.given("user-class", some(list(user_classes)));
+            self.given("ipxe", *ipxe);
+            self.maybe("next-server", next_server.map(quoted));
+            self.maybe("sname", server_name.as_ref().map(quoted));
+            // The first is both in option 66 and, if it is an address, in option 150.
+            let addresses = tftp_addresses.iter().map(ToString::to_string);
+            let further = addresses.filter(|address| Some(address) != tftp_server.as_ref());
+            self.maybe("tftp-server", some(list(tftp_server.iter().cloned().chain(further))));
+            self.maybe("file", file.as_ref().map(quoted));
+            self.maybe("path-prefix", path_prefix.as_ref().map(quoted));
+            self.maybe("url", url.as_ref().map(quoted));
+        }
+    }
+
     fn options(&mut self, header: &str, ipv4: &[RawOption], ipv6: &[RawOption]) {
         let both = ipv4.iter().map(|option| (4, option)).chain(ipv6.iter().map(|o| (6, o)));
         for (family, RawOption { code, body, always }) in both {
@@ -314,6 +341,11 @@ impl Page {
         self.given("ntp", entry.ntp.as_ref().map(list));
         self.given("mtu", entry.mtu);
         self.given("routes", entry.routes.as_deref().map(routes));
+        match entry.boot.as_deref() {
+            Some([]) => self.value("boot", "{}"),
+            Some(rules) => self.rules("[[vm.boot.rule]]", rules),
+            None => {}
+        }
         self.options("[[vm.option]]", &entry.ipv4_options, &entry.ipv6_options);
     }
 

@@ -17,6 +17,15 @@ pub struct ConfigErrors {
     excerpts: Vec<Option<Excerpt>>,
 }
 
+/// Whether parts of a file are shown in colors, for a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colors {
+    /// They are.
+    On,
+    /// They are not.
+    Off,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Excerpt {
     file: Arc<Source>,
@@ -80,10 +89,13 @@ impl ConfigErrors {
         self.excerpts.extend(other.excerpts);
     }
 
-    /// Returns each line with its part of the file below it; `color`: for a terminal.
+    /// Returns each line with its part of the file below it.
     #[must_use]
-    pub fn render(&self, color: bool) -> String {
-        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+    pub fn render(&self, colors: Colors) -> String {
+        let renderer = match colors {
+            Colors::On => Renderer::styled(),
+            Colors::Off => Renderer::plain(),
+        };
         let mut out = String::new();
         for (line, excerpt) in self.lines.iter().zip(&self.excerpts) {
             out.push_str(line);

@@ -5,7 +5,9 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 use super::section::{At, Item, Keys, Section};
-use super::values::{IPV4, IPV4_NET, duration, lifetime, ranges, refuse_overlaps, without};
+use super::values::{
+    IPV4, IPV4_NET, duration, lifetime, network, ranges, refuse_overlaps, without,
+};
 use crate::network::{Ipv4Network, Ipv4Route, Lifetime, Mask, Pool, PoolRange, RawOption};
 
 /// `[ipv4]`, checked but for what the `[[vm]]` entries add.
@@ -90,7 +92,7 @@ pub(super) fn routes(
 }
 
 fn route(section: &Section<'_>, subnet: Option<Ipv4Net>) -> Option<Ipv4Route> {
-    let to = section.require("to", IPV4_NET).and_then(|item| network(&item));
+    let to = section.require("to", IPV4_NET).and_then(|item| network::<Ipv4Addr>(&item));
     let via = section.require("via", IPV4).and_then(|item| {
         let via = item.parse::<Ipv4Addr>(IPV4)?.into_inner();
         // RFC 3442: 0.0.0.0 says that the destination is on the link.
@@ -106,20 +108,8 @@ fn route(section: &Section<'_>, subnet: Option<Ipv4Net>) -> Option<Ipv4Route> {
     Some(Ipv4Route { to: to?, via: via? })
 }
 
-fn network(item: &Item<'_>) -> Option<Ipv4Net> {
-    let net = item.parse::<Ipv4Net>(IPV4_NET)?.into_inner();
-    if net.addr() != net.network() {
-        item.error(format!(
-            "network \"{net}\" has bits set behind its prefix; write \"{}\"",
-            net.trunc()
-        ));
-        return None;
-    }
-    Some(net)
-}
-
 fn subnet(item: &Item<'_>) -> Option<Ipv4Net> {
-    let net = network(item)?;
+    let net = network::<Ipv4Addr>(item)?;
     let first = net.network();
     if first.is_multicast() || first.is_loopback() || first.is_broadcast() {
         item.error(format!("subnet \"{net}\" cannot be given to guests; write a unicast network"));

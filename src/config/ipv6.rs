@@ -6,8 +6,8 @@ use ipnet::Ipv6Net;
 
 use super::section::{At, Item, Keys, Section};
 use super::values::{
-    Form, IPV6_NET, LINK_LOCAL, duration, lifetime, ranges, refuse_overlaps, seconds, seconds_of,
-    without,
+    Form, IPV6_NET, LINK_LOCAL, duration, lifetime, network, ranges, refuse_overlaps, seconds,
+    seconds_of, without,
 };
 use crate::network::{
     AddressMode, Ipv6Network, Ipv6Route, Lifetime, Pool, PoolRange, PrefixInformation, RawOption,
@@ -85,20 +85,8 @@ pub(super) fn is_link_local(address: Ipv6Addr) -> bool {
     address.is_unicast_link_local()
 }
 
-fn network(item: &Item<'_>) -> Option<Ipv6Net> {
-    let net = item.parse::<Ipv6Net>(IPV6_NET)?.into_inner();
-    if net.addr() != net.network() {
-        item.error(format!(
-            "network \"{net}\" has bits set behind its prefix; write \"{}\"",
-            net.trunc()
-        ));
-        return None;
-    }
-    Some(net)
-}
-
 fn subnet(item: &Item<'_>) -> Option<Ipv6Net> {
-    let net = network(item)?;
+    let net = network::<Ipv6Addr>(item)?;
     let first = net.network();
     if first.is_multicast() || is_link_local(first) {
         item.error(format!(
@@ -303,7 +291,7 @@ fn prefixes(
 fn routes(section: &Section<'_>, ra: Option<RouterAdvertisement>) -> Vec<Ipv6Route> {
     let longest = ra.and_then(|ra| ra.interval).map_or(u16::MAX, |(_, longest)| longest);
     let read = |route: Section<'_>| {
-        let to = route.require("to", IPV6_NET).and_then(|item| network(&item));
+        let to = route.require("to", IPV6_NET).and_then(|item| network::<Ipv6Addr>(&item));
         let preference = preference(&route);
         let lifetime = match route.get("lifetime") {
             Some(item) => lifetime(&item).map(At::into_inner),

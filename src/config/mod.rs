@@ -1,6 +1,7 @@
 //! TOML files to checked types, with every error found at once and named by file, line and column.
 
 mod between;
+mod boot;
 mod daemon_file;
 mod defaults;
 mod diagnostics;
@@ -14,11 +15,12 @@ mod tests;
 mod values;
 mod vm;
 
-pub use daemon_file::CONTROL_SOCKET;
+pub use daemon_file::{CONTROL_SOCKET, server_duid};
 pub use defaults::explain_defaults;
-pub use diagnostics::ConfigErrors;
+pub use diagnostics::{Colors, ConfigErrors};
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -57,6 +59,8 @@ pub struct Config {
     pub limits: Limits,
     /// The networks, in the order of their files' names.
     pub networks: Vec<Arc<Network>>,
+    /// The file that each network was read from, in the order of `networks`.
+    pub network_files: Vec<PathBuf>,
     /// What is legal but likely not meant, one finished line each.
     pub warnings: Vec<String>,
 }
@@ -71,6 +75,27 @@ pub enum Store {
     },
     /// Nothing is kept over a restart.
     Memory,
+}
+
+impl Store {
+    /// Returns the backend's name, as the file has it.
+    #[must_use]
+    pub const fn backend(&self) -> &'static str {
+        match self {
+            Self::Embedded { .. } => "embedded",
+            Self::Memory => "memory",
+        }
+    }
+}
+
+impl fmt::Display for Store {
+    /// Writes backend and place.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Embedded { path } => write!(f, "{} {}", self.backend(), path.display()),
+            Self::Memory => f.write_str(self.backend()),
+        }
+    }
 }
 
 /// `[[source]]`.
@@ -116,6 +141,16 @@ pub struct Limits {
     pub frames_per_second: u32,
     /// Frames that a port may send at once.
     pub burst: u32,
+}
+
+impl fmt::Display for Source {
+    /// Writes kind and place.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ovsdb { socket, .. } => write!(f, "ovsdb {}", socket.display()),
+            Self::Static { .. } => f.write_str("static"),
+        }
+    }
 }
 
 impl Config {
@@ -164,10 +199,16 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
     }
     let mut warnings = file.warnings();
     warnings.extend(networks.iter().flat_map(|(file, _)| file.warnings()));
+    let (network_files, networks) = networks
+        .into_iter()
+        .filter_map(|(file, network)| {
+            Some((PathBuf::from(file.name()), Arc::new(network?.network)))
+        })
+        .unzip();
     Ok(Config {
         path: path.to_owned(),
         networks_dir: daemon.networks_dir,
-        server_duid: daemon_file::server_duid(&daemon.deployment),
+        server_duid: server_duid(&daemon.deployment),
         deployment: daemon.deployment,
         node: daemon.node,
         store: daemon.store,
@@ -176,10 +217,8 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
         metrics_listen: daemon.metrics_listen,
         control_socket: daemon.control_socket,
         limits: daemon.limits,
-        networks: networks
-            .into_iter()
-            .filter_map(|(_, network)| Some(Arc::new(network?.network)))
-            .collect(),
+        networks,
+        network_files,
         warnings,
     })
 }

@@ -1,11 +1,12 @@
 //! One file of `networks.d`: reads its parts and joins them into a [`Network`].
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 
+use super::boot;
 use super::diagnostics::File;
 use super::ipv4::{self, Ipv4Part};
 use super::ipv6::{self, Ipv6Part};
@@ -18,7 +19,8 @@ use super::values::{
 use super::vm;
 use super::{daemon_file, ipv6::is_link_local};
 use crate::network::{
-    Common, Gateway, HostnameTemplate, Match, Network, OnDecline, PoolAddress, PoolRange,
+    Common, Gateway, HostnameTemplate, Ipv4Network, Ipv6Network, Match, Network, OnDecline,
+    PoolAddress, PoolRange,
 };
 use crate::wire::Mac;
 
@@ -106,8 +108,9 @@ pub(super) fn read(file: &File) -> Option<NetworkFile> {
     if ipv4.is_absent() && ipv6.is_absent() {
         root.error("the network has neither [ipv4] nor [ipv6]; add one of them with its subnet");
     }
-    options.refuse_for_absent(!ipv4.is_absent(), !ipv6.is_absent());
+    options.refuse_for_absent(&ipv4, &ipv6);
     let gateway = gateway(&root, &ipv4, &ipv6);
+    let boot = boot::read(&root, !ipv4.is_absent()).unwrap_or_default();
     let entries = vm::read(&vms, &ipv4, &ipv6);
 
     let mut claims = entries.claims;
@@ -136,6 +139,7 @@ pub(super) fn read(file: &File) -> Option<NetworkFile> {
         gateway,
         ipv4,
         ipv6,
+        boot,
         on_decline,
         vms,
     };
@@ -223,7 +227,7 @@ struct GatewayKeys {
     mac: Option<Mac>,
     answer: Option<bool>,
     announce: Option<bool>,
-    retire: Vec<std::net::Ipv6Addr>,
+    retire: Vec<Ipv6Addr>,
 }
 
 fn gateway(root: &Section<'_>, ipv4: &Part<Ipv4Part>, ipv6: &Part<Ipv6Part>) -> GatewayKeys {
@@ -256,6 +260,7 @@ fn gateway(root: &Section<'_>, ipv4: &Part<Ipv4Part>, ipv6: &Part<Ipv6Part>) -> 
     {
         item.error("answer-ping = true is not available in this version; write false");
     }
+    warn_of_what_is_not_done(&section);
     let current = ipv6.checked().and_then(|part| part.network.gateway);
     let retire = list(&section, "retire", |item| retired(item, current, ipv6.is_absent()));
     GatewayKeys {
@@ -266,12 +271,17 @@ fn gateway(root: &Section<'_>, ipv4: &Part<Ipv4Part>, ipv6: &Part<Ipv6Part>) -> 
     }
 }
 
-fn retired(
-    item: &Item<'_>,
-    current: Option<std::net::Ipv6Addr>,
-    no_ipv6: bool,
-) -> Option<std::net::Ipv6Addr> {
-    let router = item.parse::<std::net::Ipv6Addr>(LINK_LOCAL)?.into_inner();
+/// Keys that are checked already, and not yet acted on.
+fn warn_of_what_is_not_done(gateway: &Section<'_>) {
+    let announce = gateway.get("announce").filter(|item| item.is_true());
+    for item in [announce, gateway.get("retire")].into_iter().flatten() {
+        let message = format!("{:?} has no effect in this version; leave it out", item.key);
+        item.file.warn(item.span, message);
+    }
+}
+
+fn retired(item: &Item<'_>, current: Option<Ipv6Addr>, no_ipv6: bool) -> Option<Ipv6Addr> {
+    let router = item.parse::<Ipv6Addr>(LINK_LOCAL)?.into_inner();
     if no_ipv6 {
         item.error("\"retire\" needs [ipv6]; add it or leave \"retire\" out");
     } else if !is_link_local(router) {
@@ -288,12 +298,7 @@ fn retired(
 }
 
 impl GatewayKeys {
-    fn finish(
-        self,
-        name: &str,
-        ipv4: Option<&crate::network::Ipv4Network>,
-        ipv6: Option<&crate::network::Ipv6Network>,
-    ) -> Gateway {
+    fn finish(self, name: &str, ipv4: Option<&Ipv4Network>, ipv6: Option<&Ipv6Network>) -> Gateway {
         let gateway_of_ipv6 = ipv6.and_then(|ipv6| ipv6.gateway);
         let derived = || match ipv4 {
             Some(ipv4) => locally_made(ipv4.server_id.octets()),
@@ -369,10 +374,11 @@ const ROOT: Keys = Keys {
         "gateway",
         "ipv4",
         "ipv6",
+        "boot",
         "option",
         "vm",
     ],
-    later: &["captive-portal", "dnr", "boot"],
+    later: &["captive-portal", "dnr"],
 };
 const ROOT_OPTION: Keys = option::keys(" in [[option]]");
 const MATCH: Keys = Keys {

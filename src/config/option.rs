@@ -6,6 +6,9 @@ use std::ops::Range;
 use dhcproto::{Decodable, Decoder, v4, v6};
 
 use super::diagnostics::File;
+use super::ipv4::Ipv4Part;
+use super::ipv6::Ipv6Part;
+use super::network_file::Part;
 use super::section::{Item, Keys, Section};
 use super::values::{Form, IPV4, IPV6, TEXT, domain};
 use crate::network::RawOption;
@@ -56,13 +59,13 @@ pub(super) fn read<'a>(section: &Section<'a>, keys: &'static Keys) -> Options<'a
 
 impl Options<'_> {
     /// Notes the options of a family that the network does not have.
-    pub(super) fn refuse_for_absent(&self, has_ipv4: bool, has_ipv6: bool) {
+    pub(super) fn refuse_for_absent(&self, ipv4: &Part<Ipv4Part>, ipv6: &Part<Ipv6Part>) {
         for (span, family) in &self.entries {
-            let (has, number, section) = match family {
-                IpFamily::V4 => (has_ipv4, 4, "[ipv4]"),
-                IpFamily::V6 => (has_ipv6, 6, "[ipv6]"),
+            let (is_absent, number, section) = match family {
+                IpFamily::V4 => (ipv4.is_absent(), 4, "[ipv4]"),
+                IpFamily::V6 => (ipv6.is_absent(), 6, "[ipv6]"),
             };
-            if !has {
+            if is_absent {
                 self.file.error(
                     span.clone(),
                     format!(

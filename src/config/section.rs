@@ -143,6 +143,11 @@ impl<'a> Item<'a> {
         self.value.as_str()
     }
 
+    /// Tells whether the value is `true`, without a word if it is no boolean.
+    pub(super) fn is_true(&self) -> bool {
+        self.value.as_bool() == Some(true)
+    }
+
     /// Reads a string; `form` says of what.
     pub(super) fn text(&self, form: Form) -> Option<&'a str> {
         let text = self.value.as_str();
@@ -239,6 +244,11 @@ impl<'a> Item<'a> {
         if self.value.is_array() { self.items() } else { vec![self.clone()] }
     }
 
+    /// Tells whether the value is a list without members.
+    pub(super) fn is_empty_list(&self) -> bool {
+        self.value.as_array().is_some_and(|array| array.is_empty())
+    }
+
     /// Opens a table.
     pub(super) fn section(&self, keys: &'static Keys) -> Option<Section<'a>> {
         let Some(table) = self.value.as_table() else {
@@ -265,7 +275,7 @@ fn alternatives<'w>(words: impl Iterator<Item = &'w str>) -> String {
 }
 
 /// Returns the known key that needs the fewest edits to become `name`.
-fn nearest(name: &str, known: &[&'static str]) -> &'static str {
+pub(super) fn nearest(name: &str, known: &[&'static str]) -> &'static str {
     known.iter().copied().min_by_key(|key| distance(name, key)).unwrap_or_default()
 }
 

@@ -33,36 +33,50 @@ impl Form {
 /// One address family, as ranges and reservations see it.
 pub(super) trait Family: PoolAddress + FromStr + Display {
     /// The network type that goes with it.
-    type Net: Copy + Display;
+    type Net: Copy + Display + FromStr + PartialEq;
     /// How an address is written.
     const ADDRESS: Form;
+    /// How a network is written.
+    const NETWORK: Form;
     /// How a range is written.
     const RANGE: Form;
     /// The section's name.
     const SECTION: &'static str;
     /// Tells whether the address lies in `net`.
     fn is_in(self, net: &Self::Net) -> bool;
+    /// Returns `net` without the bits behind its prefix.
+    fn truncated(net: Self::Net) -> Self::Net;
 }
 
 impl Family for Ipv4Addr {
     type Net = Ipv4Net;
     const ADDRESS: Form = IPV4;
+    const NETWORK: Form = IPV4_NET;
     const RANGE: Form = Form::new("an IPv4 range", "\"10.20.1.0-10.20.9.255\"");
     const SECTION: &'static str = "[ipv4]";
 
     fn is_in(self, net: &Ipv4Net) -> bool {
         net.contains(&self)
     }
+
+    fn truncated(net: Ipv4Net) -> Ipv4Net {
+        net.trunc()
+    }
 }
 
 impl Family for Ipv6Addr {
     type Net = Ipv6Net;
     const ADDRESS: Form = IPV6;
+    const NETWORK: Form = IPV6_NET;
     const RANGE: Form = Form::new("an IPv6 range", "\"2001:db8:20::1:0-2001:db8:20::1:ffff\"");
     const SECTION: &'static str = "[ipv6]";
 
     fn is_in(self, net: &Ipv6Net) -> bool {
         net.contains(&self)
+    }
+
+    fn truncated(net: Ipv6Net) -> Ipv6Net {
+        net.trunc()
     }
 }
 
@@ -188,6 +202,19 @@ pub(super) fn mtu(item: &Item<'_>, has_ipv6: bool) -> Option<u16> {
         return None;
     }
     Some(mtu)
+}
+
+/// Reads a network without bits behind its prefix.
+pub(super) fn network<A: Family>(item: &Item<'_>) -> Option<A::Net> {
+    let net = item.parse::<A::Net>(A::NETWORK)?.into_inner();
+    let truncated = A::truncated(net);
+    if net != truncated {
+        item.error(format!(
+            "network \"{net}\" has bits set behind its prefix; write \"{truncated}\""
+        ));
+        return None;
+    }
+    Some(net)
 }
 
 /// Reads the ranges of `key`, each inside `subnet`.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::boot;
 use super::ipv4::{self, Ipv4Part};
 use super::ipv6::{self, Ipv6Part, is_autonomous};
 use super::network_file::{Claim, Part};
@@ -62,7 +63,7 @@ impl Entries {
             self.refuse_duplicate(item, id, nic.as_ref());
         }
         let options = option::read(section, &OPTION);
-        options.refuse_for_absent(!ipv4.is_absent(), !ipv6.is_absent());
+        options.refuse_for_absent(ipv4, ipv6);
         let entry = VmEntry {
             ipv4: self.ipv4_addresses(section, ipv4),
             ipv6: self.ipv6_addresses(section, ipv6),
@@ -73,6 +74,7 @@ impl Entries {
             ntp: list(section, "ntp", server_address),
             mtu: section.get("mtu").and_then(|item| mtu(&item, !ipv6.is_absent())),
             routes: routes(section, ipv4),
+            boot: boot::read(section, !ipv4.is_absent()),
             ipv4_options: options.ipv4,
             ipv6_options: options.ipv6,
             nic,
@@ -213,8 +215,8 @@ pub(super) const KEYS: Keys = Keys {
     place: " in [[vm]]",
     known: &[
         "id", "nic", "ipv4", "ipv6", "hostname", "domain", "search", "dns", "ntp", "mtu", "routes",
-        "option",
+        "boot", "option",
     ],
-    later: &["prefix", "boot"],
+    later: &["prefix"],
 };
 const OPTION: Keys = option::keys(" in [[vm.option]]");

@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::discovery::{Port, SourceEvent};
+use crate::discovery::{Port, SourceEvent, SourceId};
 
 /// Every port that a source names, by interface and source.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    by_interface: BTreeMap<String, BTreeMap<usize, Port>>,
+    by_interface: BTreeMap<String, BTreeMap<SourceId, Port>>,
 }
 
 impl Claims {
     /// Takes what a source says. Returns the interfaces that it concerns.
-    pub(super) fn apply(&mut self, source: usize, event: SourceEvent) -> BTreeSet<String> {
+    pub(super) fn apply(&mut self, source: SourceId, event: SourceEvent) -> BTreeSet<String> {
         match event {
             SourceEvent::Snapshot(ports) => {
                 let mut concerned = self.of_source(source);
@@ -39,7 +39,7 @@ impl Claims {
     }
 
     /// Forgets every source from `first` on. Returns the interfaces that it concerns.
-    pub(super) fn forget_from(&mut self, first: usize) -> BTreeSet<String> {
+    pub(super) fn forget_from(&mut self, first: SourceId) -> BTreeSet<String> {
         let mut concerned = BTreeSet::new();
         self.by_interface.retain(|interface, claims| {
             let before = claims.len();
@@ -63,20 +63,20 @@ impl Claims {
     }
 
     /// Counts the ports that a source names.
-    pub(super) fn count(&self, source: usize) -> usize {
+    pub(super) fn count(&self, source: SourceId) -> usize {
         self.by_interface.values().filter(|claims| claims.contains_key(&source)).count()
     }
 
-    fn of_source(&self, source: usize) -> BTreeSet<String> {
+    fn of_source(&self, source: SourceId) -> BTreeSet<String> {
         let of_source = self.by_interface.iter().filter(|(_, claims)| claims.contains_key(&source));
         of_source.map(|(interface, _)| interface.clone()).collect()
     }
 
-    fn insert(&mut self, source: usize, port: Port) {
+    fn insert(&mut self, source: SourceId, port: Port) {
         self.by_interface.entry(port.interface.clone()).or_default().insert(source, port);
     }
 
-    fn remove(&mut self, source: usize, interface: &str) {
+    fn remove(&mut self, source: SourceId, interface: &str) {
         if let Some(claims) = self.by_interface.get_mut(interface) {
             claims.remove(&source);
             if claims.is_empty() {
@@ -89,42 +89,32 @@ impl Claims {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discovery::{PortStatus, Unidentified};
+    use crate::discovery::Unidentified;
 
     fn port(interface: &str, reason: &str) -> Port {
-        Port {
-            interface: interface.to_owned(),
-            identity: Err(Unidentified(reason.to_owned())),
-            mac: None,
-            network: None,
-            bridge: None,
-            tag: None,
-            trunks: Vec::new(),
-            is_trunk: false,
-            external_ids: BTreeMap::new(),
-            status: PortStatus::Active,
-        }
+        Port::new(interface.to_owned(), Err(Unidentified(reason.to_owned())))
     }
 
     #[test]
     fn the_first_source_has_an_interface_until_it_lets_go() {
         let mut claims = Claims::default();
-        claims.apply(1, SourceEvent::Snapshot(vec![port("tap0", "second")]));
-        claims.apply(0, SourceEvent::Changed(port("tap0", "first")));
+        claims.apply(SourceId(1), SourceEvent::Snapshot(vec![port("tap0", "second")]));
+        claims.apply(SourceId(0), SourceEvent::Changed(port("tap0", "first")));
         assert_eq!(claims.port("tap0"), Some(&port("tap0", "first")));
-        claims.apply(0, SourceEvent::Removed("tap0".to_owned()));
+        claims.apply(SourceId(0), SourceEvent::Removed("tap0".to_owned()));
         assert_eq!(claims.port("tap0"), Some(&port("tap0", "second")));
-        assert_eq!(claims.forget_from(1), BTreeSet::from(["tap0".to_owned()]));
+        assert_eq!(claims.forget_from(SourceId(1)), BTreeSet::from(["tap0".to_owned()]));
         assert_eq!(claims.port("tap0"), None);
     }
 
     #[test]
     fn a_snapshot_concerns_what_it_names_and_what_it_leaves_out() {
         let mut claims = Claims::default();
-        claims.apply(0, SourceEvent::Snapshot(vec![port("a", ""), port("b", "")]));
-        let concerned = claims.apply(0, SourceEvent::Snapshot(vec![port("b", ""), port("c", "")]));
+        claims.apply(SourceId(0), SourceEvent::Snapshot(vec![port("a", ""), port("b", "")]));
+        let concerned =
+            claims.apply(SourceId(0), SourceEvent::Snapshot(vec![port("b", ""), port("c", "")]));
         assert_eq!(concerned, BTreeSet::from(["a", "b", "c"].map(str::to_owned)));
         assert_eq!(claims.interfaces().collect::<Vec<_>>(), ["b", "c"]);
-        assert_eq!(claims.count(0), 2);
+        assert_eq!(claims.count(SourceId(0)), 2);
     }
 }

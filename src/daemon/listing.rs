@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::sources::{Health, Running};
 use super::supervisor::{Entry, Supervisor};
 use crate::clock;
-use crate::config::Store;
 use crate::control::{Count, LeaseRow, PortRow, PortState, SourceStatus, Status, StoreStatus};
 use crate::discovery::SourceId;
 use crate::lease::Usage;
@@ -24,10 +24,6 @@ impl Supervisor {
 
     /// Tells how the daemon is.
     pub(super) fn status(&self) -> Status {
-        let backend = match &self.config.store {
-            Store::Embedded { path } => format!("embedded {}", path.display()),
-            Store::Memory => "memory".to_owned(),
-        };
         let mut ports: BTreeMap<PortState, u64> = BTreeMap::new();
         for entry in self.entries.values() {
             let count = ports.entry(entry.state).or_default();
@@ -42,10 +38,10 @@ impl Supervisor {
             uptime_seconds: clock::mono().as_nanos() / 1_000_000_000,
             ready: self.is_ready(),
             store: StoreStatus {
-                backend,
-                up: self.store_error.is_none(),
-                error: self.store_error.clone(),
-                waiting: self.undurable.len(),
+                backend: self.config.store.to_string(),
+                up: self.writes.error().is_none(),
+                error: self.writes.error().map(str::to_owned),
+                waiting: self.writes.waiting(),
             },
             sources: self.source_rows(),
             ports: ports.map(|(state, n)| count((state.as_str().to_owned(), n))).collect(),
@@ -77,9 +73,11 @@ impl Supervisor {
         self.metrics.set_ports(ports.into_iter().map(count).collect());
         let networks = self.config.networks.iter().map(|network| self.network_counts(network));
         self.metrics.set_networks(networks.collect());
-        let source =
-            |(name, up, _): (&str, bool, Option<&str>)| SourceState { source: name.to_owned(), up };
-        self.metrics.set_sources(self.sources.states().map(source).collect());
+        let sources = self.sources.iter().map(|(_, running)| SourceState {
+            source: running.name.clone(),
+            up: running.health == Health::Up,
+        });
+        self.metrics.set_sources(sources.collect());
     }
 
     fn network_counts(&self, network: &Network) -> NetworkCounts {
@@ -126,12 +124,15 @@ impl Supervisor {
     }
 
     fn source_rows(&self) -> Vec<SourceStatus> {
-        let row = |(place, (name, up, error)): (usize, (&str, bool, Option<&str>))| SourceStatus {
-            name: name.to_owned(),
-            up,
-            ports: self.claims.count(SourceId(place).0),
-            error: error.map(str::to_owned),
+        let row = |(id, running): (SourceId, &Running)| SourceStatus {
+            name: running.name.clone(),
+            up: running.health == Health::Up,
+            ports: self.claims.count(id),
+            error: match &running.health {
+                Health::Down(reason) => Some(reason.clone()),
+                Health::Starting | Health::Up => None,
+            },
         };
-        self.sources.states().enumerate().map(row).collect()
+        self.sources.iter().map(row).collect()
     }
 }

@@ -5,21 +5,26 @@ mod control_socket;
 mod exchange;
 mod links;
 mod listing;
+mod metrics_server;
 mod plan;
 mod port_task;
 mod ports;
 mod reload;
 mod sources;
 mod supervisor;
+mod writes;
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 use control_socket::{ControlSocket, ListenError};
+use metrics_server::MetricsServer;
 use ports::Ports;
 use sources::Sources;
 use supervisor::{Inputs, Parts, Supervisor};
@@ -31,7 +36,6 @@ use crate::discovery::Connector;
 use crate::lease::LeaseTable;
 use crate::net::{LinkEvent, LinkWatcher};
 use crate::store::{self, OpenError, StoreHandle, StoreThread};
-use crate::telemetry::http::{self, Readiness};
 use crate::telemetry::{Metrics, StoreOperation};
 
 /// Why the daemon could not run.
@@ -68,22 +72,16 @@ pub fn run(config: Config, broker: BrokerClient) -> Result<(), RunError> {
 }
 
 async fn serve(config: Config, broker: BrokerClient) -> Result<Ports, RunError> {
-    let config = Arc::new(config);
     let metrics =
         Metrics::new().map_err(|error| RunError::System(format!("making the metrics: {error}")))?;
     let metrics = Arc::new(metrics);
-    let control = ControlSocket::listen(&config.control_socket).await.map_err(|error| {
-        let socket = config.control_socket.display();
-        match error {
-            ListenError::InUse => RunError::AnotherInstance(format!(
-                "another leasehold answers at {socket}; stop it first, or give this one another \
-                 [control] socket and [store] path"
-            )),
-            ListenError::Io(error) => refused(&format!("listening at {socket}"), &error),
-        }
-    })?;
-    let (table, store) = open_store(&config, &metrics)?;
+    let control = listen_for_commands(&config.control_socket).await?;
+    let (table, store, store_thread) = open_store(&config, &metrics)?;
     let mut signals = Signals::new()?;
+    let ready = Arc::new(AtomicBool::new(false));
+    let mut metrics_server = MetricsServer::new(Arc::clone(&metrics), Arc::clone(&ready));
+    let listening = metrics_server.listen(config.metrics_listen).await;
+    listening.map_err(|error| RunError::System(error.to_string()))?;
 
     let (source_events, sources_said) = mpsc::channel(QUEUE);
     let (link_events, links_said) = mpsc::channel(QUEUE);
@@ -92,47 +90,28 @@ async fn serve(config: Config, broker: BrokerClient) -> Result<Ports, RunError> 
     let (reload, reloads) = mpsc::channel(1);
     let (stop, stopped) = oneshot::channel();
 
-    let ready = Arc::new(AtomicBool::new(false));
-    if let Some(address) = config.metrics_listen {
-        let listener = http::bind(address).await.map_err(|e| RunError::System(e.to_string()))?;
-        let is_ready = Arc::clone(&ready);
-        let readiness = move || {
-            if is_ready.load(Ordering::Relaxed) {
-                Readiness::Ready
-            } else {
-                Readiness::NotReady("a source of ports has not answered yet".to_owned())
-            }
-        };
-        let metrics = Arc::clone(&metrics);
-        tokio::spawn(http::serve(listener, metrics, readiness, std::future::pending()));
-    }
-
     let watcher = LinkWatcher::new()
         .map_err(|error| refused("listening to the kernel's link events", &error))?;
     tokio::spawn(watch_links(watcher, link_events));
-    let pool = SocketPool::new(broker.clone());
-    // Asked for before the first port needs one: a missing privilege is said at the start.
-    pool.prepare(SPARE_SOCKETS).await.map_err(|error| match error.kind() {
-        io::ErrorKind::PermissionDenied => RunError::NoPermission(error.to_string()),
-        _ => RunError::System(error.to_string()),
-    })?;
+    let pool = open_sockets(&broker).await?;
     let ports = Ports::new(pool, config.limits, port_reports);
     let sources = Sources::start(&config, connector(broker), source_events);
     let control_task = tokio::spawn(control.serve(control_requests));
-
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        node = %config.node,
-        networks = config.networks.len(),
-        leases = table.len(),
-        "leasehold is up"
-    );
-    for warning in &config.warnings {
-        tracing::warn!("{warning}");
-    }
+    say_up(&config, &table);
     metrics.config_loaded(clock::wall());
 
-    let parts = Parts { config, table, store, metrics, sources, ports, ready };
+    let config = Arc::new(config);
+    let parts = Parts {
+        config,
+        table,
+        store,
+        store_thread,
+        metrics,
+        metrics_server,
+        sources,
+        ports,
+        ready,
+    };
     let inputs = Inputs {
         sources: sources_said,
         links: links_said,
@@ -154,6 +133,7 @@ async fn serve(config: Config, broker: BrokerClient) -> Result<Ports, RunError> 
         }
     }
     tracing::info!("leasehold ends");
+    // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     let _ = stop.send(());
     let ports = supervisor.await.map_err(supervisor_failed)?;
@@ -161,6 +141,40 @@ async fn serve(config: Config, broker: BrokerClient) -> Result<Ports, RunError> 
     // Awaited, so that the socket's file is gone when the process is.
     let _ = control_task.await;
     Ok(ports)
+}
+
+async fn listen_for_commands(socket: &Path) -> Result<ControlSocket, RunError> {
+    let socket_name = socket.display();
+    ControlSocket::listen(socket).await.map_err(|error| match error {
+        ListenError::InUse => RunError::AnotherInstance(format!(
+            "another leasehold answers at {socket_name}; stop it first, or give this one another \
+             [control] socket and [store] path"
+        )),
+        ListenError::Io(error) => refused(&format!("listening at {socket_name}"), &error),
+    })
+}
+
+/// Asks for sockets before the first port needs one: a missing privilege is said at the start.
+async fn open_sockets(broker: &BrokerClient) -> Result<SocketPool, RunError> {
+    let pool = SocketPool::new(broker.clone());
+    pool.prepare(SPARE_SOCKETS).await.map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => RunError::NoPermission(error.to_string()),
+        _ => RunError::System(error.to_string()),
+    })?;
+    Ok(pool)
+}
+
+fn say_up(config: &Config, table: &LeaseTable) {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        node = %config.node,
+        networks = config.networks.len(),
+        leases = table.len(),
+        "leasehold is up"
+    );
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
 }
 
 /// Hands the kernel's link events on; a lost connection is opened anew, with a snapshot.
@@ -191,13 +205,13 @@ fn connector(broker: BrokerClient) -> Connector {
 fn open_store(
     config: &Config,
     metrics: &Metrics,
-) -> Result<(LeaseTable, (StoreHandle, StoreThread)), RunError> {
+) -> Result<(LeaseTable, StoreHandle, StoreThread), RunError> {
     let mut store = store::open(&config.store).map_err(|error| match error {
         OpenError::InUse(text) => RunError::AnotherInstance(text),
         OpenError::NoPermission(text) => RunError::NoPermission(text),
         OpenError::Unusable(text) => RunError::System(text),
     })?;
-    let store_metrics = metrics.store(store::backend(&config.store));
+    let store_metrics = metrics.store(config.store.backend());
     let begun = clock::mono();
     let loaded = store.load();
     store_metrics.record(StoreOperation::Load, clock::mono().since(begun), &loaded);
@@ -209,9 +223,9 @@ fn open_store(
     for line in &refused {
         tracing::error!("{line}; it is set aside");
     }
-    let store = store::spawn(store, store_metrics)
+    let (store, thread) = store::spawn(store, store_metrics)
         .map_err(|error| RunError::System(format!("starting the store's thread: {error}")))?;
-    Ok((table, store))
+    Ok((table, store, thread))
 }
 
 struct Signals {
@@ -256,7 +270,7 @@ fn workers() -> usize {
 const WORKERS_MAX: usize = 4;
 
 /// How long to wait before the kernel is asked again.
-const LINK_RETRY: std::time::Duration = std::time::Duration::from_secs(1);
+const LINK_RETRY: Duration = Duration::from_secs(1);
 
 /// Sockets that are opened ahead of need.
 const SPARE_SOCKETS: usize = 4;

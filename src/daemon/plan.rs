@@ -11,7 +11,7 @@ use crate::net::Link;
 use crate::network::{self, Network};
 
 /// What is to be done for one port.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Plan {
     /// Answer its guest.
     Serve(Service),
@@ -27,7 +27,7 @@ pub(super) enum Plan {
 }
 
 /// How a port is to be served.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Service {
     /// Whose lease.
     pub(super) key: LeaseKey,
@@ -43,9 +43,8 @@ pub(super) struct Service {
 pub(super) fn plan(port: &Port, link: Option<&Link>, networks: &[Arc<Network>]) -> Plan {
     let idle =
         |state, reason: &str, network| Plan::Idle { state, reason: reason.to_owned(), network };
-    match &port.status {
-        PortStatus::NoDevice(reason) => return idle(PortState::NoDevice, reason, None),
-        PortStatus::Active | PortStatus::Inactive => {}
+    if let PortStatus::NoDevice(reason) = &port.status {
+        return idle(PortState::NoDevice, reason, None);
     }
     let identity = match &port.identity {
         Ok(identity) => identity,
@@ -55,12 +54,9 @@ pub(super) fn plan(port: &Port, link: Option<&Link>, networks: &[Arc<Network>]) 
         Ok(network) => Arc::clone(network),
         Err(reason) => return idle(PortState::NoNetwork, &reason, None),
     };
-    match &port.status {
-        PortStatus::Inactive => {
-            let reason = "its row says iface-status=inactive: the VM is on another node";
-            return idle(PortState::Inactive, reason, Some(network));
-        }
-        PortStatus::Active | PortStatus::NoDevice(_) => {}
+    if port.status == PortStatus::Inactive {
+        let reason = "its row says iface-status=inactive: the VM is on another node";
+        return idle(PortState::Inactive, reason, Some(network));
     }
     let Some(link) = link else {
         let reason = "no interface of this name on this node yet; it is served once it appears";
@@ -82,4 +78,111 @@ pub(super) fn plan(port: &Port, link: Option<&Link>, networks: &[Arc<Network>]) 
             mtu: u16::try_from(link.mtu).unwrap_or(u16::MAX),
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::discovery::{Identity, Unidentified};
+    use crate::network::Match;
+    use crate::network::tests::network;
+    use crate::wire::Mac;
+
+    const MAC: Mac = Mac([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
+
+    fn blue() -> Arc<Network> {
+        Arc::new(network("blue"))
+    }
+
+    /// An identified access port.
+    fn port() -> Port {
+        let identity = Identity {
+            vm: "demo/web-1".parse().unwrap(),
+            nic: "default".parse().unwrap(),
+            rule: "static".to_owned(),
+        };
+        Port { mac: Some(MAC), ..Port::new("tap0".to_owned(), Ok(identity)) }
+    }
+
+    fn link(mtu: u32) -> Link {
+        Link { name: "tap0".to_owned(), ifindex: 7, mac: None, mtu, up: true }
+    }
+
+    fn service(network: Arc<Network>, trunk_vlan: Option<u16>, mtu: u16) -> Plan {
+        Plan::Serve(Service {
+            key: LeaseKey {
+                network: network.name.clone(),
+                vm: "demo/web-1".parse().unwrap(),
+                nic: "default".parse().unwrap(),
+            },
+            network,
+            ifindex: 7,
+            facts: PortFacts { mac: Some(MAC), trunk_vlan, mtu },
+        })
+    }
+
+    fn idle(state: PortState, reason: &str, network: Option<Arc<Network>>) -> Plan {
+        Plan::Idle { state, reason: reason.to_owned(), network }
+    }
+
+    #[test]
+    fn a_port_with_identity_network_and_link_is_served() {
+        assert_eq!(plan(&port(), Some(&link(1500)), &[blue()]), service(blue(), None, 1500));
+    }
+
+    #[test]
+    fn an_mtu_beyond_what_ip_can_use_is_cut() {
+        assert_eq!(plan(&port(), Some(&link(70_000)), &[blue()]), service(blue(), None, u16::MAX));
+    }
+
+    #[test]
+    fn only_on_a_trunk_is_the_networks_tag_the_one_that_is_served() {
+        let matcher = Match { vlan: Some(100), ..Match::default() };
+        let tagged = Arc::new(Network { matcher, ..network("blue") });
+        let networks = [Arc::clone(&tagged)];
+        let access = Port { tag: Some(100), ..port() };
+        let expected = service(Arc::clone(&tagged), None, 1500);
+        assert_eq!(plan(&access, Some(&link(1500)), &networks), expected);
+        let trunk = Port { is_trunk: true, ..port() };
+        let expected = service(tagged, Some(100), 1500);
+        assert_eq!(plan(&trunk, Some(&link(1500)), &networks), expected);
+    }
+
+    #[test]
+    fn a_port_that_cannot_have_a_device_is_left_alone_before_it_is_named() {
+        let status = PortStatus::NoDevice("vhost-user".to_owned());
+        let unidentified = Err(Unidentified("nothing".to_owned()));
+        let port = Port { status, identity: unidentified, ..port() };
+        let expected = idle(PortState::NoDevice, "vhost-user", None);
+        assert_eq!(plan(&port, Some(&link(1500)), &[blue()]), expected);
+    }
+
+    #[test]
+    fn an_unidentified_port_is_listed_with_the_reason() {
+        let port = Port { identity: Err(Unidentified("no vm-id".to_owned())), ..port() };
+        let expected = idle(PortState::Unidentified, "no vm-id", None);
+        assert_eq!(plan(&port, Some(&link(1500)), &[blue()]), expected);
+    }
+
+    #[test]
+    fn a_port_that_no_network_fits_is_listed_with_the_reason() {
+        let reason = "no network is configured; add a file to networks-dir";
+        let expected = idle(PortState::NoNetwork, reason, None);
+        assert_eq!(plan(&port(), Some(&link(1500)), &[]), expected);
+    }
+
+    #[test]
+    fn an_inactive_port_is_left_alone_although_its_link_is_there() {
+        let port = Port { status: PortStatus::Inactive, ..port() };
+        let reason = "its row says iface-status=inactive: the VM is on another node";
+        let expected = idle(PortState::Inactive, reason, Some(blue()));
+        assert_eq!(plan(&port, Some(&link(1500)), &[blue()]), expected);
+    }
+
+    #[test]
+    fn a_port_without_a_link_waits_for_it() {
+        let reason = "no interface of this name on this node yet; it is served once it appears";
+        let expected = idle(PortState::NoDevice, reason, Some(blue()));
+        assert_eq!(plan(&port(), None, &[blue()]), expected);
+    }
 }

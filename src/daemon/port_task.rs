@@ -206,7 +206,7 @@ impl Port {
             self.account(now, &mut worker.turns, sent);
             if received < RecvBatch::SLOTS {
                 Backlog::None
-            } else if worker.turns.iter().all(is_beyond_rate) {
+            } else if !worker.turns.is_empty() && worker.turns.iter().all(is_beyond_rate) {
                 Backlog::Flood
             } else {
                 Backlog::Some

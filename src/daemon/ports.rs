@@ -37,9 +37,18 @@ pub(super) enum Started {
     Failed(String),
 }
 
+/// By what a port is served.
+pub(super) struct Terms {
+    /// Whose lease, where and by which template.
+    pub(super) service: Service,
+    /// What its guest is told.
+    pub(super) parameters: Parameters,
+    /// Where its frames are counted.
+    pub(super) metrics: Arc<NetworkMetrics>,
+}
+
 struct Served {
-    service: Service,
-    parameters: Parameters,
+    terms: Terms,
     limit: RateLimit,
     orders: mpsc::Sender<Order>,
     task: JoinHandle<PacketSocket>,
@@ -54,7 +63,7 @@ impl Ports {
 
     /// Returns how a port is served, if it is.
     pub(super) fn service(&self, interface: &str) -> Option<&Service> {
-        self.served.get(interface).map(|served| &served.service)
+        self.served.get(interface).map(|served| &served.terms.service)
     }
 
     /// Returns the last exchange on a port, if it is served.
@@ -67,31 +76,24 @@ impl Ports {
         self.limits = Limits { max_ports: self.limits.max_ports, ..limits };
     }
 
-    /// Serves a port from now on as `service` and `parameters` say.
-    pub(super) async fn serve(
-        &mut self,
-        interface: &str,
-        service: Service,
-        parameters: Parameters,
-        metrics: Arc<NetworkMetrics>,
-    ) -> Started {
+    /// Serves a port from now on by `terms`.
+    pub(super) async fn serve(&mut self, interface: &str, terms: Terms) -> Started {
         let limit = self.rate_limit();
         if let Some(served) = self.served.get_mut(interface) {
-            let same_guest =
-                served.service.key == service.key && served.service.ifindex == service.ifindex;
-            if same_guest && !served.task.is_finished() {
-                return served.update(service, parameters, limit, metrics).await;
+            if served.has_guest_of(&terms) && !served.task.is_finished() {
+                served.update(terms, limit).await;
+                return Started::Serving;
             }
             // Another guest, or another device: what the old socket still holds is not answered.
             self.stop(interface).await;
         }
         if self.is_full() {
             let most = self.limits.max_ports;
-            return Started::Full(format!("max-ports = {most}: as many are served already"));
+            return Started::Full(format!("as many ports are served as max-ports = {most} allows"));
         }
-        match self.open(interface, service.ifindex).await {
+        match self.open(interface, terms.service.ifindex).await {
             Ok(socket) => {
-                let served = self.start(interface, socket, (service, parameters, limit), metrics);
+                let served = self.start(interface, socket, terms);
                 self.served.insert(interface.to_owned(), served);
                 Started::Serving
             }
@@ -151,29 +153,23 @@ impl Ports {
         Err(io::Error::other("the interface changed meanwhile; it is looked at again"))
     }
 
-    fn start(
-        &self,
-        interface: &str,
-        socket: AsyncPacketSocket,
-        (service, parameters, limit): (Service, Parameters, RateLimit),
-        metrics: Arc<NetworkMetrics>,
-    ) -> Served {
+    fn start(&self, interface: &str, socket: AsyncPacketSocket, terms: Terms) -> Served {
         let (orders, ordered) = mpsc::channel(ORDERS);
         let last = Arc::new(LastExchange::default());
-        let binding = Binding::new(service.key.clone(), &service.facts, &parameters);
+        let limit = self.rate_limit();
         let task = PortTask {
             interface: interface.into(),
-            ifindex: service.ifindex,
+            ifindex: terms.service.ifindex,
             socket,
-            binding: Arc::new(binding),
+            binding: terms.binding(),
             limit,
-            metrics,
+            metrics: Arc::clone(&terms.metrics),
             last: Arc::clone(&last),
             orders: ordered,
             reports: self.reports.clone(),
         };
         let task = tokio::spawn(task.run());
-        Served { service, parameters, limit, orders, task, last }
+        Served { terms, limit, orders, task, last }
     }
 
     fn rate_limit(&self) -> RateLimit {
@@ -182,28 +178,33 @@ impl Ports {
     }
 }
 
+impl Terms {
+    fn binding(&self) -> Arc<Binding> {
+        let Service { key, facts, .. } = &self.service;
+        Arc::new(Binding::new(key.clone(), facts, &self.parameters))
+    }
+}
+
 impl Served {
+    /// Tells whether `terms` are for the guest and the device that are served.
+    fn has_guest_of(&self, terms: &Terms) -> bool {
+        let (old, new) = (&self.terms.service, &terms.service);
+        old.key == new.key && old.ifindex == new.ifindex
+    }
+
     /// Hands the same guest another binding, if there is anything new in it.
-    async fn update(
-        &mut self,
-        service: Service,
-        parameters: Parameters,
-        limit: RateLimit,
-        metrics: Arc<NetworkMetrics>,
-    ) -> Started {
-        let same = self.parameters == parameters
-            && self.service.facts == service.facts
+    async fn update(&mut self, terms: Terms, limit: RateLimit) {
+        let is_same = self.terms.parameters == terms.parameters
+            && self.terms.service.facts == terms.service.facts
             && self.limit == limit;
-        if !same {
-            let binding = Binding::new(service.key.clone(), &service.facts, &parameters);
-            let order = Order::Rebind { binding: Arc::new(binding), limit, metrics };
+        if !is_same {
+            let metrics = Arc::clone(&terms.metrics);
+            let order = Order::Rebind { binding: terms.binding(), limit, metrics };
             // A task that ended meanwhile is found and started anew at the next event.
             let _ = self.orders.send(order).await;
         }
-        self.service = service;
-        self.parameters = parameters;
+        self.terms = terms;
         self.limit = limit;
-        Started::Serving
     }
 }
 

@@ -52,12 +52,16 @@ impl Supervisor {
         };
         keep("[store]", new.store != old.store);
         keep("[control]", new.control_socket != old.control_socket);
-        keep("[metrics]", new.metrics_listen != old.metrics_listen);
         keep("max-ports", new.limits.max_ports != old.limits.max_ports);
         new.store = old.store.clone();
         new.control_socket = old.control_socket.clone();
-        new.metrics_listen = old.metrics_listen;
         new.limits.max_ports = old.limits.max_ports;
+        if new.metrics_listen != old.metrics_listen
+            && let Err(error) = self.metrics_server.listen(new.metrics_listen).await
+        {
+            lines.push(format!("{error}; metrics stay where they were"));
+            new.metrics_listen = old.metrics_listen;
+        }
         let config = Arc::new(new);
         let mut concerned = self.sources.replace(&old, &config, &mut self.claims).await;
         self.metrics
@@ -67,7 +71,7 @@ impl Supervisor {
         concerned.extend(self.claims.interfaces().map(str::to_owned));
         let ports = concerned.len();
         self.reconcile(concerned).await;
-        lines.push(format!("{} networks in force on {ports} ports", self.config.networks.len()));
+        lines.push(format!("networks in force: {}; ports: {ports}", self.config.networks.len()));
         lines
     }
 }

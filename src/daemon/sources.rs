@@ -10,20 +10,33 @@ use super::claims::Claims;
 use crate::config::{Config, Source};
 use crate::discovery::{self, Connector, SourceEvent, SourceId, Surroundings};
 
-/// The sources' tasks and how each is.
+/// The sources' tasks, and how each source is.
 pub(super) struct Sources {
     running: Vec<Running>,
     connector: Connector,
     events: mpsc::Sender<(SourceId, SourceEvent)>,
 }
 
-struct Running {
-    name: String,
-    task: JoinHandle<()>,
+/// One source, as `status` shows it.
+pub(super) struct Running {
+    /// Its kind and place.
+    pub(super) name: String,
+    /// How it is.
+    pub(super) health: Health,
     /// Whether it has given a snapshot since it was started.
-    said: bool,
-    up: bool,
-    error: Option<String>,
+    has_spoken: bool,
+    task: JoinHandle<()>,
+}
+
+/// How a source is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Health {
+    /// It has not said anything yet.
+    Starting,
+    /// What it says is current.
+    Up,
+    /// It is not connected, and why.
+    Down(String),
 }
 
 impl Sources {
@@ -42,41 +55,29 @@ impl Sources {
     }
 
     /// Returns a source's kind and place.
-    pub(super) fn name(&self, source: SourceId) -> String {
-        self.running.get(source.0).map_or_else(String::new, |running| running.name.clone())
+    pub(super) fn name(&self, source: SourceId) -> &str {
+        self.running.get(source.0).map_or("", |running| &running.name)
     }
 
-    /// Notes that a source is connected. Tells whether that is news.
-    pub(super) fn up(&mut self, source: SourceId) -> bool {
+    /// Notes how a source is. Tells whether that is news.
+    pub(super) fn note(&mut self, source: SourceId, health: Health) -> bool {
         let Some(running) = self.running.get_mut(source.0) else {
             return false;
         };
-        let news = !running.up;
-        (running.said, running.up, running.error) = (true, true, None);
-        news
-    }
-
-    /// Notes that a source is not connected. Tells whether that is news.
-    pub(super) fn down(&mut self, source: SourceId, reason: String) -> bool {
-        let Some(running) = self.running.get_mut(source.0) else {
-            return false;
-        };
-        let news = running.error.as_ref() != Some(&reason);
-        running.up = false;
-        running.error = Some(reason);
-        news
+        let is_news = running.health != health;
+        running.has_spoken |= health == Health::Up;
+        running.health = health;
+        is_news
     }
 
     /// Tells whether every source has given its first snapshot.
-    pub(super) fn all_said(&self) -> bool {
-        self.running.iter().all(|running| running.said)
+    pub(super) fn have_all_spoken(&self) -> bool {
+        self.running.iter().all(|running| running.has_spoken)
     }
 
-    /// Returns name, state and fault of each source, in file order.
-    pub(super) fn states(&self) -> impl Iterator<Item = (&str, bool, Option<&str>)> {
-        self.running
-            .iter()
-            .map(|running| (running.name.as_str(), running.up, running.error.as_deref()))
+    /// Returns every source, in file order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (SourceId, &Running)> {
+        self.running.iter().enumerate().map(|(place, running)| (SourceId(place), running))
     }
 
     /// Starts those sources anew that a reload has changed. What an old one named stays claimed
@@ -87,8 +88,7 @@ impl Sources {
         new: &Config,
         claims: &mut Claims,
     ) -> BTreeSet<String> {
-        let rules = |config: &Config| format!("{:?}", config.identity);
-        let same_rules = rules(old) == rules(new);
+        let same_rules = old.identity == new.identity;
         let same = |place: usize| old.sources.get(place) == new.sources.get(place) && same_rules;
         for running in self.running.drain(new.sources.len().min(self.running.len())..) {
             end(running).await;
@@ -104,7 +104,7 @@ impl Sources {
                 self.running.push(fresh);
             }
         }
-        claims.forget_from(new.sources.len())
+        claims.forget_from(SourceId(new.sources.len()))
     }
 
     /// Ends every source.
@@ -121,7 +121,7 @@ impl Sources {
             events: self.events.clone(),
         };
         let task = discovery::spawn(SourceId(place), source, surroundings);
-        Running { name: name(source), task, said: false, up: false, error: None }
+        Running { name: source.to_string(), health: Health::Starting, has_spoken: false, task }
     }
 }
 
@@ -129,11 +129,4 @@ async fn end(running: Running) {
     running.task.abort();
     // Once it has ended, nothing of it is on its way any more that a later event could overtake.
     let _ = running.task.await;
-}
-
-fn name(source: &Source) -> String {
-    match source {
-        Source::Ovsdb { socket, .. } => format!("ovsdb {}", socket.display()),
-        Source::Static { .. } => "static".to_owned(),
-    }
 }

@@ -7,15 +7,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::claims::Claims;
 use super::links::Links;
+use super::metrics_server::MetricsServer;
 use super::plan::{Plan, Service, plan};
 use super::port_task::{PortEvent, PortReport};
-use super::ports::{Ports, Started};
-use super::sources::Sources;
+use super::ports::{Ports, Started, Terms};
+use super::sources::{Health, Sources};
+use super::writes::Writes;
 use crate::clock;
 use crate::config::Config;
 use crate::control::{Answer, PortState, Request};
@@ -32,8 +35,10 @@ use crate::time::Mono;
 pub(super) struct Parts {
     pub(super) config: Arc<Config>,
     pub(super) table: LeaseTable,
-    pub(super) store: (StoreHandle, StoreThread),
+    pub(super) store: StoreHandle,
+    pub(super) store_thread: StoreThread,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) metrics_server: MetricsServer,
     pub(super) sources: Sources,
     pub(super) ports: Ports,
     /// Set once every source has given its first snapshot.
@@ -68,68 +73,52 @@ pub(super) struct Supervisor {
     pub(super) config: Arc<Config>,
     pub(super) table: LeaseTable,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) metrics_server: MetricsServer,
     pub(super) sources: Sources,
     pub(super) ports: Ports,
     pub(super) claims: Claims,
     pub(super) links: Links,
     pub(super) entries: BTreeMap<String, Entry>,
-    /// Leases whose addresses the store does not have yet: they are not served.
-    /// Each with the number of the write that brings it there.
-    pub(super) undurable: BTreeMap<LeaseKey, u64>,
-    pub(super) store_error: Option<String>,
+    /// Leases that the store does not have as they are.
+    pub(super) writes: Writes,
     pub(super) reload_error: Option<String>,
     ready: Arc<AtomicBool>,
     store: StoreHandle,
     store_thread: StoreThread,
     /// Ports that could not be started: tried again by the timer, or when a place is free.
     refused: BTreeSet<String>,
-    /// Leases whose write failed, or is yet to begin.
-    unwritten: BTreeSet<LeaseKey>,
-    /// When they are tried again.
+    /// When what failed is tried again; none while nothing has.
     retry_at: Option<Mono>,
-    /// How many writes were begun.
-    writes: u64,
-    /// How many of them have not ended.
-    in_flight: usize,
-    written: mpsc::Sender<Written>,
+    /// Where the writing of a batch says how it ended.
+    written: mpsc::Sender<Result<(), StoreError>>,
     /// When the gauges are brought up to date; none while they are.
     gauges_at: Option<Mono>,
     log_limit: LogLimiter<(String, Note)>,
 }
 
-/// What became of a batch of lease changes.
-struct Written {
-    number: u64,
-    keys: BTreeSet<LeaseKey>,
-    result: Result<(), StoreError>,
-}
-
 impl Supervisor {
     /// Runs until it is told to stop.
     pub(super) async fn run(parts: Parts, mut inputs: Inputs) -> Ports {
-        let (written, mut done) = mpsc::channel(WRITES_IN_FLIGHT);
-        let Parts { config, table, store, metrics, sources, ports, ready } = parts;
-        let (store, store_thread) = store;
+        let (written, mut done) = mpsc::channel(1);
+        let Parts { config, table, store, store_thread, .. } = parts;
+        let Parts { metrics, metrics_server, sources, ports, ready, .. } = parts;
         let mut supervisor = Self {
             config,
             table,
             metrics,
+            metrics_server,
             sources,
             ports,
             claims: Claims::default(),
             links: Links::default(),
             entries: BTreeMap::new(),
-            undurable: BTreeMap::new(),
-            store_error: None,
+            writes: Writes::default(),
             reload_error: None,
             ready,
             store,
             store_thread,
             refused: BTreeSet::new(),
-            unwritten: BTreeSet::new(),
             retry_at: None,
-            writes: 0,
-            in_flight: 0,
             written,
             gauges_at: None,
             log_limit: LogLimiter::new(LOG_INTERVAL, LOG_KEYS),
@@ -146,7 +135,7 @@ impl Supervisor {
                 Some(()) = inputs.reload.recv() => {
                     supervisor.reload().await;
                 }
-                Some(written) = done.recv() => supervisor.settle(written).await,
+                Some(result) = done.recv() => supervisor.settle(result).await,
                 Some(event) = inputs.links.recv() => {
                     let mut concerned = supervisor.link_changed(event).await;
                     while let Ok(event) = inputs.links.try_recv() {
@@ -172,13 +161,20 @@ impl Supervisor {
         }
         supervisor.sources.stop();
         supervisor.ports.stop_all().await;
+        if supervisor.writes.is_under_way() && matches!(done.recv().await, Some(Ok(()))) {
+            supervisor.writes.succeeded();
+        }
+        // When guests were last heard, for the most part: worth one try.
+        if let Some(changes) = supervisor.next_batch() {
+            let _ = supervisor.store.write(changes).await;
+        }
         supervisor.store_thread.stop().await;
         supervisor.ports
     }
 
     /// Tells whether every source has given its first snapshot.
     pub(super) fn is_ready(&self) -> bool {
-        self.sources.all_said()
+        self.sources.have_all_spoken()
     }
 
     /// Tells systemd and `/readyz`, once, that every source has given its first snapshot.
@@ -202,23 +198,24 @@ impl Supervisor {
     }
 
     fn source_said(&mut self, (source, event): (SourceId, SourceEvent)) -> BTreeSet<String> {
-        let name = self.sources.name(source);
         match &event {
             SourceEvent::Snapshot(ports) => {
-                if self.sources.up(source) {
-                    tracing::info!(source = %name, ports = ports.len(), "source is up");
+                if self.sources.note(source, Health::Up) {
+                    let source = self.sources.name(source);
+                    tracing::info!(source, ports = ports.len(), "source is up");
                 }
             }
             SourceEvent::Down(reason) => {
                 // Its ports stay as they were: a database that restarts silences no guest.
-                if self.sources.down(source, reason.clone()) {
-                    tracing::warn!(source = %name, %reason, "source is down; its ports stay served");
+                if self.sources.note(source, Health::Down(reason.clone())) {
+                    let source = self.sources.name(source);
+                    tracing::warn!(source, %reason, "source is down; its ports stay served");
                 }
             }
             SourceEvent::Changed(_) | SourceEvent::Removed(_) => {}
         }
         self.gauges_soon();
-        self.claims.apply(source.0, event)
+        self.claims.apply(source, event)
     }
 
     async fn link_changed(&mut self, event: LinkEvent) -> BTreeSet<String> {
@@ -234,37 +231,17 @@ impl Supervisor {
             return;
         };
         let key = service.key.clone();
-        let wall = clock::wall();
         match event {
             PortEvent::Seen => {
-                if self.table.seen(&key, wall, SEEN_GRANULARITY).is_some() {
-                    self.write(BTreeSet::from([key]));
+                if self.table.seen(&key, clock::wall(), SEEN_GRANULARITY).is_some() {
+                    self.writes.note(&key, LeaseChange::Details);
+                    self.write();
                 }
             }
             PortEvent::Noted(protocol, note @ Note::Declined) => {
                 let network = Arc::clone(&service.network);
                 self.warn(&interface, &key, note, "the guest declined its address: it is in use");
-                // It speaks of the address before: its new one is not served yet.
-                if self.undurable.contains_key(&key) {
-                    return;
-                }
-                let family = match protocol {
-                    Protocol::Dhcpv6 => Family::Ipv6,
-                    Protocol::Dhcpv4 | Protocol::Nd | Protocol::Arp | Protocol::Other => {
-                        Family::Ipv4
-                    }
-                };
-                let addresses = |lease: &Lease| (lease.ipv4, lease.ipv6);
-                let before = self.table.get(&key).map(addresses);
-                let occasion = Occasion { node: &self.config.node, wall };
-                if let Some(lease) = self.table.decline(&network, &key, family, occasion) {
-                    if before != Some(addresses(&lease)) {
-                        // A new address waits for this write, as any new address does.
-                        self.undurable.insert(key.clone(), self.writes.saturating_add(1));
-                    }
-                    self.write(BTreeSet::from([key]));
-                    self.gauges_soon();
-                }
+                self.declined(&network, &key, family(protocol));
             }
             PortEvent::Noted(_, note @ Note::ForeignServer) => {
                 self.warn(&interface, &key, note, "the VM acts as a DHCP server or router");
@@ -274,6 +251,27 @@ impl Supervisor {
             }
             PortEvent::Noted(_, Note::Released | Note::Arrived) => {}
         }
+    }
+
+    fn declined(&mut self, network: &Network, key: &LeaseKey, family: Family) {
+        // It speaks of the address before: its new one is not served yet.
+        if !self.writes.is_durable(key) {
+            return;
+        }
+        let addresses = |lease: &Lease| (lease.ipv4, lease.ipv6);
+        let before = self.table.get(key).map(addresses);
+        let occasion = Occasion { node: &self.config.node, wall: clock::wall() };
+        let Some(lease) = self.table.decline(network, key, family, occasion) else {
+            return;
+        };
+        let change = if before == Some(addresses(&lease)) {
+            LeaseChange::Details
+        } else {
+            LeaseChange::Addresses
+        };
+        self.writes.note(key, change);
+        self.write();
+        self.gauges_soon();
     }
 
     /// Logs what a guest did, not more than one line an interval for each port and note.
@@ -286,19 +284,18 @@ impl Supervisor {
 
     /// Brings the named interfaces to what sources, links, networks and leases say.
     pub(super) async fn reconcile(&mut self, interfaces: BTreeSet<String>) {
-        let mut changed = BTreeSet::new();
         for interface in interfaces {
-            self.reconcile_one(&interface, &mut changed).await;
+            self.reconcile_one(&interface).await;
         }
         // A port that went may have made room for one that waits.
         if !self.refused.is_empty() && !self.ports.is_full() && self.retry_at.is_none() {
             self.retry_at = Some(clock::mono());
         }
-        self.write(changed);
+        self.write();
         self.gauges_soon();
     }
 
-    async fn reconcile_one(&mut self, interface: &str, changed: &mut BTreeSet<LeaseKey>) {
+    async fn reconcile_one(&mut self, interface: &str) {
         let Some(port) = self.claims.port(interface) else {
             self.ports.stop(interface).await;
             if self.entries.remove(interface).is_some() {
@@ -311,24 +308,14 @@ impl Supervisor {
                 self.ports.stop(interface).await;
                 self.list(interface, Entry { state, reason: Some(reason), network, lease: None });
             }
-            Plan::Serve(service) => self.serve(interface, service, changed).await,
+            Plan::Serve(service) => self.serve(interface, service).await,
         }
     }
 
-    async fn serve(&mut self, interface: &str, service: Service, changed: &mut BTreeSet<LeaseKey>) {
+    async fn serve(&mut self, interface: &str, service: Service) {
         let occasion = Occasion { node: &self.config.node, wall: clock::wall() };
         let assignment = self.table.assign(&service.network, &service.key, occasion);
-        match assignment.change {
-            LeaseChange::None => {}
-            LeaseChange::Details => {
-                changed.insert(service.key.clone());
-            }
-            LeaseChange::Addresses => {
-                changed.insert(service.key.clone());
-                // The next write is the one that holds it.
-                self.undurable.insert(service.key.clone(), self.writes.saturating_add(1));
-            }
-        }
+        self.writes.note(&service.key, assignment.change);
         let network = Some(Arc::clone(&service.network));
         let lease = Some(assignment.lease.clone());
         if let Some(reason) = nothing_to_give(&service.network, &assignment) {
@@ -336,7 +323,7 @@ impl Supervisor {
             let state = PortState::NoAddress;
             return self.list(interface, Entry { state, reason: Some(reason), network, lease });
         }
-        if self.undurable.contains_key(&service.key) {
+        if !self.writes.is_durable(&service.key) {
             // A port that serves the VM's old address goes on with it until the new one is durable;
             // one that served another VM falls silent.
             if self.ports.service(interface).is_none_or(|old| old.key != service.key) {
@@ -348,7 +335,7 @@ impl Supervisor {
         }
         let parameters = service.network.parameters(&assignment.lease, self.config.server_duid);
         let metrics = self.metrics.network(service.network.name.as_str());
-        let started = self.ports.serve(interface, service, parameters, metrics).await;
+        let started = self.ports.serve(interface, Terms { service, parameters, metrics }).await;
         let (state, reason) = match started {
             Started::Serving => (PortState::Serving, shortage(&assignment)),
             Started::Full(reason) => {
@@ -382,68 +369,58 @@ impl Supervisor {
         self.entries.insert(interface.to_owned(), entry);
     }
 
-    /// Lets the store make the named leases durable, as they stand in the table now.
-    fn write(&mut self, keys: BTreeSet<LeaseKey>) {
-        if keys.is_empty() {
+    /// Lets the store make the next batch of leases durable, unless one is under way.
+    fn write(&mut self) {
+        let Some(changes) = self.next_batch() else {
             return;
-        }
-        // Guests go on speaking while a disk hangs: what is to be written waits as one set of keys.
-        if self.in_flight >= WRITES_IN_FLIGHT {
-            self.unwritten.extend(keys);
-            self.retry_at.get_or_insert_with(|| clock::mono().after(RETRY_INTERVAL));
-            return;
-        }
-        self.in_flight = self.in_flight.saturating_add(1);
-        let change = |key: &LeaseKey| match self.table.get(key) {
-            Some(lease) => Change::Put(lease.clone()),
-            None => Change::Delete(key.clone()),
         };
-        let changes = keys.iter().map(change).collect();
-        self.writes = self.writes.saturating_add(1);
-        let number = self.writes;
         let store = self.store.clone();
         let written = self.written.clone();
         tokio::spawn(async move {
             let result = store.write(changes).await;
             // The supervisor has ended: so will the process.
-            let _ = written.send(Written { number, keys, result }).await;
+            let _ = written.send(result).await;
         });
+    }
+
+    /// Begins the next batch: the leases in it as they stand in the table now.
+    fn next_batch(&mut self) -> Option<Vec<Change>> {
+        let change = |key: &LeaseKey| match self.table.get(key) {
+            Some(lease) => Change::Put(lease.clone()),
+            None => Change::Delete(key.clone()),
+        };
+        Some(self.writes.begin()?.iter().map(change).collect())
+    }
+
+    /// Takes note of how the writing of a batch ended.
+    async fn settle(&mut self, result: Result<(), StoreError>) {
+        match result {
+            Ok(()) => {
+                if self.writes.error().is_some() {
+                    tracing::info!("the lease store works again");
+                }
+                let durable = self.writes.succeeded();
+                let waiting = self.entries.iter().filter(|(_, entry)| {
+                    entry.lease.as_ref().is_some_and(|lease| durable.contains(&lease.key))
+                });
+                let waiting = waiting.map(|(interface, _)| interface.clone()).collect();
+                self.reconcile(waiting).await;
+            }
+            Err(StoreError(error)) => {
+                if self.writes.failed(error.clone()) {
+                    tracing::error!(%error, "writing leases; known VMs are served on, new ones wait");
+                }
+                self.retry_at = Some(clock::mono().after(RETRY_INTERVAL));
+            }
+        }
     }
 
     /// Tries again what failed a while ago.
     async fn retry(&mut self) {
         self.retry_at = None;
-        let keys = std::mem::take(&mut self.unwritten);
-        self.write(keys);
+        self.writes.resume();
         let refused = std::mem::take(&mut self.refused);
         self.reconcile(refused).await;
-    }
-
-    async fn settle(&mut self, Written { number, keys, result }: Written) {
-        self.in_flight = self.in_flight.saturating_sub(1);
-        match result {
-            Ok(()) => {
-                if self.store_error.take().is_some() {
-                    tracing::info!("the lease store works again");
-                }
-                // A lease that has changed once more since waits for its later write.
-                self.undurable.retain(|key, by| !(keys.contains(key) && *by <= number));
-                let waiting = self.entries.iter().filter(|(_, entry)| {
-                    entry.lease.as_ref().is_some_and(|lease| keys.contains(&lease.key))
-                });
-                let waiting = waiting.map(|(interface, _)| interface.clone()).collect();
-                self.reconcile(waiting).await;
-            }
-            Err(error) => {
-                let text = error.to_string();
-                if self.store_error.as_ref() != Some(&text) {
-                    tracing::error!(error = %text, "writing leases; known VMs are served on, new ones wait");
-                }
-                self.store_error = Some(text);
-                self.unwritten.extend(keys);
-                self.retry_at = Some(clock::mono().after(RETRY_INTERVAL));
-            }
-        }
     }
 
     /// Has the gauges brought up to date soon, once for many changes.
@@ -455,8 +432,7 @@ impl Supervisor {
 /// Says why a NIC is given nothing at all. A network with SLAAC has its prefix to give.
 fn nothing_to_give(network: &Network, assignment: &Assignment) -> Option<String> {
     let lease = &assignment.lease;
-    let holds = |family: bool, address: bool| family && address;
-    let ipv4 = holds(network.ipv4.is_some(), lease.ipv4.is_some());
+    let ipv4 = network.ipv4.is_some() && lease.ipv4.is_some();
     let ipv6 = network.ipv6.as_ref().is_some_and(|ipv6| match ipv6.mode {
         AddressMode::Stateful => lease.ipv6.is_some(),
         AddressMode::Stateless | AddressMode::Slaac => true,
@@ -477,23 +453,28 @@ fn shortage(assignment: &Assignment) -> Option<String> {
     if reasons.is_empty() { None } else { Some(reasons.join("; ")) }
 }
 
+/// Returns the family whose address a protocol gives.
+fn family(protocol: Protocol) -> Family {
+    match protocol {
+        Protocol::Dhcpv6 => Family::Ipv6,
+        Protocol::Dhcpv4 | Protocol::Nd | Protocol::Arp | Protocol::Other => Family::Ipv4,
+    }
+}
+
 /// Why a port with a new address is not served yet.
 const NOT_YET_DURABLE: &str = "its new lease is not yet durable";
 
-/// A write is one group commit; more than a few at once only queue.
-const WRITES_IN_FLIGHT: usize = 64;
-
-/// How long a store in trouble is left alone before it is tried again.
-const RETRY_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
+/// How long a store in trouble, or a port that could not be started, is left alone.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long gauges may lag behind.
-const GAUGE_DELAY: std::time::Duration = std::time::Duration::from_millis(200);
+const GAUGE_DELAY: Duration = Duration::from_millis(200);
 
 /// How often "last seen" is written down, in seconds.
 const SEEN_GRANULARITY: u64 = 60;
 
 /// How often one thing about one port is logged.
-const LOG_INTERVAL: std::time::Duration = std::time::Duration::from_secs(60);
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How many ports' lines are held apart.
 const LOG_KEYS: usize = 8_192;

@@ -43,6 +43,16 @@ pub(super) struct Request<'a> {
     pub(super) fqdn_flags: Option<u8>,
     /// Option 61: 2 to 255 bytes.
     pub(super) client_id: Value<'a, 255>,
+    /// Option 93; of what is split, as many parts as fit.
+    pub(super) architectures: Value<'a, 64>,
+    /// Option 60, in the same way.
+    pub(super) vendor_class: Value<'a, 255>,
+    /// Option 77, in the same way.
+    pub(super) user_class: Value<'a, 255>,
+    /// Option 97, in the same way.
+    pub(super) machine_id: Value<'a, 17>,
+    /// Whether option 175 was sent.
+    pub(super) ipxe_options: bool,
 }
 
 /// The message types that a server takes from a client (RFC 2132, section 9.6).
@@ -119,6 +129,11 @@ impl<'a> Request<'a> {
             parameter_list: options.parameter_list,
             fqdn_flags: options.fqdn_flags,
             client_id: options.client_id,
+            architectures: options.architectures,
+            vendor_class: options.vendor_class,
+            user_class: options.user_class,
+            machine_id: options.machine_id,
+            ipxe_options: options.ipxe_options,
         })
     }
 
@@ -195,6 +210,11 @@ impl<'a, const N: usize> Value<'a, N> {
                 Ok(())
             }
         }
+    }
+
+    /// Appends one part if there is room: what only chooses a boot file is worth no dropped frame.
+    fn join_what_fits(&mut self, part: &'a [u8]) -> Result<(), DropReason> {
+        self.join(part).or(Ok(()))
     }
 }
 
@@ -281,6 +301,11 @@ struct Options<'a> {
     parameter_list: Value<'a, 255>,
     fqdn_flags: Option<u8>,
     client_id: Value<'a, 255>,
+    architectures: Value<'a, 64>,
+    vendor_class: Value<'a, 255>,
+    user_class: Value<'a, 255>,
+    machine_id: Value<'a, 17>,
+    ipxe_options: bool,
 }
 
 impl<'a> Options<'a> {
@@ -297,6 +322,11 @@ impl<'a> Options<'a> {
             parameter_list: Value::Absent,
             fqdn_flags: None,
             client_id: Value::Absent,
+            architectures: Value::Absent,
+            vendor_class: Value::Absent,
+            user_class: Value::Absent,
+            machine_id: Value::Absent,
+            ipxe_options: false,
         };
         walk(options, |code, part| match code {
             code::OVERLOAD => collected.overload.join(part).and_then(|()| collected.count()),
@@ -337,6 +367,14 @@ impl<'a> Options<'a> {
                 if let (None, [flags, _, _, ..]) = (self.fqdn_flags, part) {
                     self.fqdn_flags = Some(*flags);
                 }
+                Ok(())
+            }
+            code::ARCHITECTURES => self.architectures.join_what_fits(part),
+            code::VENDOR_CLASS => self.vendor_class.join_what_fits(part),
+            code::USER_CLASS => self.user_class.join_what_fits(part),
+            code::MACHINE_ID => self.machine_id.join_what_fits(part),
+            code::IPXE_OPTIONS => {
+                self.ipxe_options = true;
                 Ok(())
             }
             _ => Ok(()),

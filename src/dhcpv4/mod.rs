@@ -1,8 +1,8 @@
 //! DHCPv4 as a server speaks it (RFC 2131, RFC 2132, RFC 3396, RFC 3442, RFC 4702, RFC 6842).
 //!
-//! [`message`] reads what the guest sent, [`decide`] chooses the answer, [`reply`] writes it,
-//! [`options`] has one row an option, [`fqdn`] the one that follows the client's. The NIC is known
-//! before a byte is read: nothing in a message chooses whose lease is served.
+//! `message` reads what the guest sent, `decide` chooses the answer, `boot` the boot file, `reply`
+//! writes them, `options` has one row an option, `fqdn` the one that follows the client's. The NIC
+//! is known before a byte is read: nothing in a message chooses whose lease is served.
 
 #![cfg_attr(
     not(test),
@@ -15,6 +15,7 @@
     )
 )]
 
+mod boot;
 mod decide;
 mod fqdn;
 mod message;
@@ -28,9 +29,11 @@ pub use options::{may_be_set, option_name};
 
 use std::net::Ipv4Addr;
 
-use self::decide::{Decided, decide};
+use self::boot::{Boot, Given};
+use self::decide::{AnswerKind, Decided, decide};
 use self::message::Request;
 use self::options::OptionSet;
+use self::reply::Content;
 use crate::network::Parameters;
 use crate::outcome::DropReason;
 use crate::reply::{Decision, Handled, Reply};
@@ -44,6 +47,7 @@ pub struct Profile {
     address: Option<Ipv4Addr>,
     rapid_commit: bool,
     options: OptionSet,
+    boot: Boot,
 }
 
 impl Profile {
@@ -57,6 +61,7 @@ impl Profile {
             address: ipv4.address,
             rapid_commit: ipv4.rapid_commit,
             options: OptionSet::new(parameters, ipv4),
+            boot: Boot::new(&parameters.boot),
         })
     }
 
@@ -81,16 +86,26 @@ pub fn handle(
         Err(refused) => return Handled::dropped(refused.message, refused.reason),
     };
     let decision = match decide(profile, &request, datagram) {
-        Decided::Answer(answer) => match reply::write(&profile.options, &request, &answer, out) {
-            Ok(written) => Decision::Reply(Reply {
-                message: answer.kind.message(),
-                length: written.length,
-                to_mac: answer.to_mac,
-                to_ip: answer.to_ip,
-                note: written.note,
-            }),
-            Err(_) => Decision::Dropped(DropReason::ReplyTooLong),
-        },
+        Decided::Answer(answer) => {
+            let boot = match answer.kind {
+                AnswerKind::Offer
+                | AnswerKind::Ack
+                | AnswerKind::RapidAck
+                | AnswerKind::InformAck => profile.boot.given(&request),
+                AnswerKind::Nak => Given::NOTHING,
+            };
+            let content = Content { options: &profile.options, boot };
+            match reply::write(content, &request, &answer, out) {
+                Ok(written) => Decision::Reply(Reply {
+                    message: answer.kind.message(),
+                    length: written.length,
+                    to_mac: answer.to_mac,
+                    to_ip: answer.to_ip,
+                    note: written.note,
+                }),
+                Err(_) => Decision::Dropped(DropReason::ReplyTooLong),
+            }
+        }
         Decided::Noted(note) => Decision::Noted(note),
         Decided::Dropped(reason) => Decision::Dropped(reason),
     };

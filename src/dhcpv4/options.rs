@@ -151,11 +151,6 @@ impl OptionSet {
         self.name.as_ref().filter(|_| self.place(code::CLIENT_FQDN).is_none())
     }
 
-    /// Returns the option at `place`.
-    pub(super) fn at(&self, place: u8) -> Option<&Entry> {
-        self.entries.get(usize::from(place))
-    }
-
     fn push(&mut self, entry: Entry) {
         let place = u8::try_from(self.entries.len()).unwrap_or(NONE);
         if let Some(slot) = self.places.get_mut(usize::from(entry.code)) {
@@ -481,19 +476,34 @@ pub(super) mod code {
     pub(in crate::dhcpv4) const MAX_MESSAGE_SIZE: u8 = 57;
     pub(in crate::dhcpv4) const RENEWAL_TIME: u8 = 58;
     pub(in crate::dhcpv4) const REBINDING_TIME: u8 = 59;
+    pub(in crate::dhcpv4) const VENDOR_CLASS: u8 = 60;
     pub(in crate::dhcpv4) const CLIENT_ID: u8 = 61;
+    pub(in crate::dhcpv4) const TFTP_SERVER_NAME: u8 = 66;
+    pub(in crate::dhcpv4) const BOOT_FILE: u8 = 67;
+    /// RFC 3004.
+    pub(in crate::dhcpv4) const USER_CLASS: u8 = 77;
     /// RFC 4039.
     pub(in crate::dhcpv4) const RAPID_COMMIT: u8 = 80;
     /// RFC 4702.
     pub(in crate::dhcpv4) const CLIENT_FQDN: u8 = 81;
     /// RFC 3046.
     pub(in crate::dhcpv4) const AGENT_INFORMATION: u8 = 82;
+    /// RFC 4578.
+    pub(in crate::dhcpv4) const ARCHITECTURES: u8 = 93;
+    /// RFC 4578.
+    pub(in crate::dhcpv4) const MACHINE_ID: u8 = 97;
     /// RFC 8925.
     pub(in crate::dhcpv4) const IPV6_ONLY_PREFERRED: u8 = 108;
     /// RFC 3397.
     pub(in crate::dhcpv4) const DOMAIN_SEARCH: u8 = 119;
     /// RFC 3442.
     pub(in crate::dhcpv4) const CLASSLESS_ROUTES: u8 = 121;
+    /// RFC 5859.
+    pub(in crate::dhcpv4) const TFTP_SERVER_ADDRESSES: u8 = 150;
+    /// Etherboot's private code, which iPXE sends its own options in.
+    pub(in crate::dhcpv4) const IPXE_OPTIONS: u8 = 175;
+    /// RFC 5071.
+    pub(in crate::dhcpv4) const PATH_PREFIX: u8 = 210;
     /// Microsoft's private code for RFC 3442.
     pub(in crate::dhcpv4) const CLASSLESS_ROUTES_MICROSOFT: u8 = 249;
     pub(in crate::dhcpv4) const END: u8 = 255;

@@ -1,18 +1,28 @@
 //! An [`Answer`] to the bytes of a BOOTP message: which options, in which order, in which field.
 //!
 //! Order (clause A8): 53, 54, 51, then what the client listed, 1 and 121 before 3, then what
-//! everybody is sent, then 80, 52, 81 and 61. If the options field is too small, `file` and `sname`
-//! take options too (RFC 2132, section 9.3), at last an option is split over the fields (RFC 3396).
+//! everybody is sent, then 80, 52, 97, 81 and 61. If the options field is too small, `file` and
+//! `sname` take options too (RFC 2132, section 9.3) unless they name what to boot, at last an option is split over the fields (RFC 3396).
 //! Room is given by priority; what still does not fit is left out, and the reply says so.
 
 use std::net::Ipv4Addr;
 
+use super::boot::Given;
 use super::decide::{Answer, AnswerKind};
 use super::fqdn;
 use super::message::{COOKIE, ETHERNET, FILE, FIXED, Request, SNAME};
 use super::options::{Demand, Entry, OptionSet, Priority, When, code};
 use crate::outcome::Note;
 use crate::wire::bytes::{Full, Writer};
+
+/// What a reply may hold.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Content<'a> {
+    /// The NIC's own options.
+    pub(super) options: &'a OptionSet,
+    /// What the client is given to boot; its options stand before the NIC's of the same code.
+    pub(super) boot: Given<'a>,
+}
 
 /// What was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +38,7 @@ pub(super) struct Written {
 /// # Errors
 /// [`Full`] if `out` has no room for what no reply may lack.
 pub(super) fn write(
-    options: &OptionSet,
+    content: Content<'_>,
     request: &Request<'_>,
     answer: &Answer,
     out: &mut [u8],
@@ -36,24 +46,32 @@ pub(super) fn write(
     let limit = longest_payload(request).min(out.len());
     let out = out.get_mut(..limit).ok_or(Full)?;
     let (fixed, field) = out.split_at_mut_checked(FIXED).ok_or(Full)?;
-    write_fixed(request, answer, fixed)?;
+    write_fixed(&content.boot, request, answer, fixed)?;
 
-    let mut selection = Selection::of(options, request, answer.kind);
+    let mut selection = Selection::of(content, request, answer.kind);
     let mut rooms = Rooms { options: field.len(), file: 0, sname: 0 };
     rooms.options = rooms.options.checked_sub(own_length(request, answer.kind)).ok_or(Full)?;
     let mut left_out = false;
     if selection.length() > rooms.options {
         // One byte of either field is its End.
         rooms.options = rooms.options.checked_sub(OVERLOAD_LENGTH).ok_or(Full)?;
-        rooms.file = FILE.saturating_sub(1);
-        rooms.sname = SNAME.saturating_sub(1);
+        rooms.file = if content.boot.file.is_empty() { FILE.saturating_sub(1) } else { 0 };
+        rooms.sname = if content.boot.sname.is_empty() { SNAME.saturating_sub(1) } else { 0 };
         left_out = selection.place_by_priority(rooms)?;
     }
-    let mut name = own_name(options, request, answer.kind);
-    // The guest can do without: it is the first to go.
+    let mut name = own_name(content.options, request, answer.kind);
+    // The guest can do without both: they are the first to go.
     if name.is_some_and(|name| selection.length().saturating_add(name_length(name)) > rooms.options)
     {
         name = None;
+        left_out = true;
+    }
+    rooms.options = rooms.options.saturating_sub(name.map_or(0, name_length));
+    let mut machine_id = content.boot.machine_id;
+    if machine_id.is_some_and(|id| {
+        selection.length().saturating_add(encoded_length(id.len())) > rooms.options
+    }) {
+        machine_id = None;
         left_out = true;
     }
 
@@ -74,6 +92,9 @@ pub(super) fn write(
         (false, true) => put(&mut writer, code::OVERLOAD, &[2])?,
         (true, true) => put(&mut writer, code::OVERLOAD, &[3])?,
     }
+    if let Some(id) = machine_id {
+        put(&mut writer, code::MACHINE_ID, id)?;
+    }
     if let Some(fqdn::Answer { head, name }) = name {
         let length = u8::try_from(head.len().saturating_add(name.len())).map_err(|_| Full)?;
         writer.bytes(&[code::CLIENT_FQDN, length])?;
@@ -90,6 +111,30 @@ pub(super) fn write(
         length: FIXED.saturating_add(writer.len()),
         note: left_out.then_some(Note::OptionsLeftOut),
     })
+}
+
+impl<'a> Content<'a> {
+    /// Returns all options, those of the NIC first; a code may be there twice.
+    fn entries(self) -> impl Iterator<Item = &'a Entry> {
+        self.options.entries().iter().chain(self.boot.options)
+    }
+
+    /// Returns where among [`Self::entries`] the option of this code stands that counts.
+    fn place(self, code: u8) -> Option<u8> {
+        match self.boot.options.iter().position(|entry| entry.code == code) {
+            Some(place) => u8::try_from(self.options.entries().len().checked_add(place)?).ok(),
+            None => self.options.place(code),
+        }
+    }
+
+    /// Returns the option at `place`.
+    fn at(self, place: u8) -> Option<&'a Entry> {
+        let own = self.options.entries();
+        match usize::from(place).checked_sub(own.len()) {
+            Some(place) => self.boot.options.get(place),
+            None => own.get(usize::from(place)),
+        }
+    }
 }
 
 /// Returns how long a BOOTP message this client takes: option 57 is the IP datagram's length, and
@@ -130,7 +175,12 @@ fn name_length(answer: fqdn::Answer<'_>) -> usize {
     encoded_length(fqdn::HEAD.saturating_add(answer.name.len()))
 }
 
-fn write_fixed(request: &Request<'_>, answer: &Answer, fixed: &mut [u8]) -> Result<(), Full> {
+fn write_fixed(
+    boot: &Given<'_>,
+    request: &Request<'_>,
+    answer: &Answer,
+    fixed: &mut [u8],
+) -> Result<(), Full> {
     let mut writer = Writer::new(fixed);
     let hops = 0;
     writer.bytes(&[BOOTREPLY, ETHERNET, 6, hops])?;
@@ -140,14 +190,16 @@ fn write_fixed(request: &Request<'_>, answer: &Answer, fixed: &mut [u8]) -> Resu
     writer.u16(request.flags)?;
     writer.bytes(&answer.ciaddr.octets())?;
     writer.bytes(&answer.yiaddr.octets())?;
-    // No next server, no relay.
-    writer.bytes(&Ipv4Addr::UNSPECIFIED.octets())?;
+    writer.bytes(&boot.next_server.octets())?;
+    // No relay.
     writer.bytes(&Ipv4Addr::UNSPECIFIED.octets())?;
     writer.bytes(&request.client_mac.0)?;
     let chaddr_padding = 10;
     writer.zeros(chaddr_padding)?;
-    writer.zeros(SNAME)?;
-    writer.zeros(FILE)?;
+    for (text, length) in [(boot.sname, SNAME), (boot.file, FILE)] {
+        writer.bytes(text)?;
+        writer.zeros(length.checked_sub(text.len()).ok_or(Full)?)?;
+    }
     writer.bytes(&COOKIE)
 }
 
@@ -162,7 +214,7 @@ const fn message_type(kind: AnswerKind) -> u8 {
 
 /// The options of one reply, in their order.
 struct Selection<'a> {
-    options: &'a OptionSet,
+    content: Content<'a>,
     kind: AnswerKind,
     chosen: [Chosen; MAX_CHOSEN],
     count: usize,
@@ -173,7 +225,7 @@ struct Selection<'a> {
 /// One option of a reply.
 #[derive(Clone, Copy)]
 struct Chosen {
-    /// Its place in the [`OptionSet`].
+    /// Its place in the [`Content`].
     entry: u8,
     /// Where it is written.
     home: Home,
@@ -208,10 +260,10 @@ struct Rooms {
 
 impl<'a> Selection<'a> {
     /// Chooses what `request` gets in a reply of this kind, and in which order.
-    fn of(options: &'a OptionSet, request: &Request<'_>, kind: AnswerKind) -> Self {
+    fn of(content: Content<'a>, request: &Request<'_>, kind: AnswerKind) -> Self {
         let chosen = Chosen { entry: 0, home: Home::In(Field::Options) };
         let mut selection = Self {
-            options,
+            content,
             kind,
             chosen: [chosen; MAX_CHOSEN],
             count: 0,
@@ -233,7 +285,7 @@ impl<'a> Selection<'a> {
             }
             selection.choose(*listed);
         }
-        for entry in options.entries() {
+        for entry in content.entries() {
             let wanted = match entry.demand {
                 Demand::Always => true,
                 Demand::ListedOrNoList => list.is_none(),
@@ -248,8 +300,8 @@ impl<'a> Selection<'a> {
 
     /// Chooses an option, unless it was chosen, has no value or is not for this kind of reply.
     fn choose(&mut self, code: u8) {
-        let Some(place) = self.options.place(code) else { return };
-        let Some(entry) = self.options.at(place) else { return };
+        let Some(place) = self.content.place(code) else { return };
+        let Some(entry) = self.content.at(place) else { return };
         let Some(seen) = self.seen.get_mut(usize::from(place)) else { return };
         let Some(slot) = self.chosen.get_mut(self.count) else { return };
         if !*seen && belongs(entry, self.kind) {
@@ -265,9 +317,9 @@ impl<'a> Selection<'a> {
     }
 
     fn entries(&self) -> impl Iterator<Item = (&'a Entry, Home)> {
-        let options = self.options;
+        let content = self.content;
         let chosen = self.chosen.get(..self.count).unwrap_or_default();
-        chosen.iter().filter_map(move |chosen| Some((options.at(chosen.entry)?, chosen.home)))
+        chosen.iter().filter_map(move |chosen| Some((content.at(chosen.entry)?, chosen.home)))
     }
 
     /// Finds a home for every option, those first that are missed most. Tells whether one has none.
@@ -276,7 +328,7 @@ impl<'a> Selection<'a> {
         let chosen = self.chosen.get_mut(..self.count).unwrap_or_default();
         for priority in Priority::ALL {
             for chosen in chosen.iter_mut() {
-                let Some(entry) = self.options.at(chosen.entry) else { continue };
+                let Some(entry) = self.content.at(chosen.entry) else { continue };
                 if entry.priority != priority {
                     continue;
                 }
@@ -430,7 +482,8 @@ const IP_AND_UDP_HEADERS: u16 = 28;
 const OVERLOAD_LENGTH: usize = 3;
 /// The longest part of an option.
 const MAX_PART: usize = 255;
-/// As many options as there are codes but Pad and End.
+/// As many options as there are codes but Pad and End. Nine of those are never a NIC's option
+/// ([`super::may_be_set`]), which leaves places for the five of a boot rule.
 const MAX_CHOSEN: usize = 254;
 /// Option 56 of a DHCPNAK; short enough to stand beside the longest client identifier.
 const NAK_TEXT: &[u8] = b"address is not leased to this port";

@@ -2,11 +2,9 @@
 //!
 //! It says once what the file says. The interfaces need not exist yet: the daemon waits for them.
 
-use std::collections::BTreeMap;
-
 use tokio::sync::mpsc;
 
-use super::{Identity, Port, PortStatus, SourceEvent, SourceId};
+use super::{Identity, Port, SourceEvent, SourceId};
 use crate::config::StaticPort;
 
 /// Gives the snapshot, and ends.
@@ -25,31 +23,23 @@ pub(super) fn snapshot(ports: &[StaticPort]) -> Vec<Port> {
 }
 
 fn port(entry: &StaticPort) -> Port {
+    let identity =
+        Identity { vm: entry.vm.clone(), nic: entry.nic.clone(), rule: "static".to_owned() };
     Port {
-        interface: entry.interface.clone(),
-        identity: Ok(Identity {
-            vm: entry.vm.clone(),
-            nic: entry.nic.clone(),
-            rule: "static".into(),
-        }),
         mac: entry.mac,
         network: entry.network.clone(),
-        bridge: None,
-        tag: None,
-        trunks: Vec::new(),
-        is_trunk: false,
-        external_ids: BTreeMap::new(),
-        status: PortStatus::Active,
+        ..Port::new(entry.interface.clone(), Ok(identity))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use super::*;
     use crate::config::Source;
-    use crate::discovery::{Connector, Surroundings, spawn};
+    use crate::discovery::{Connector, PortStatus, Surroundings, spawn};
 
     #[tokio::test]
     async fn a_static_source_gives_its_file_entries_and_ends() {

@@ -56,6 +56,14 @@ pub struct IdentityRule {
     pub nic: String,
 }
 
+impl PartialEq for IdentityRule {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { from, pattern, vm, nic } = self;
+        (from, pattern.as_str(), vm, nic)
+            == (&other.from, other.pattern.as_str(), &other.vm, &other.nic)
+    }
+}
+
 /// The text that an [`IdentityRule`] looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Field {

@@ -126,6 +126,25 @@ pub struct Port {
     pub status: PortStatus,
 }
 
+impl Port {
+    /// Makes an untagged port in use, of which nothing more is known than who is behind it.
+    #[must_use]
+    pub const fn new(interface: String, identity: Result<Identity, Unidentified>) -> Self {
+        Self {
+            interface,
+            identity,
+            mac: None,
+            network: None,
+            bridge: None,
+            tag: None,
+            trunks: Vec::new(),
+            is_trunk: false,
+            external_ids: BTreeMap::new(),
+            status: PortStatus::Active,
+        }
+    }
+}
+
 /// Who is behind a port, and how that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {

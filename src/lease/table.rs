@@ -178,7 +178,7 @@ impl LeaseTable {
     /// Flags a conflict on the lease of a guest that declined its address of `family`, and with
     /// `on-decline = "reassign"` gives it another one. Returns the lease if it changed.
     ///
-    /// A guest declines as often as it likes, so it has no more than [`DECLINES_MAX`] addresses of
+    /// A guest declines as often as it likes, so it has no more than `DECLINES_MAX` addresses of
     /// a family set aside, and goes on with the last one: it cannot empty the ranges for others.
     pub fn decline(
         &mut self,

@@ -290,6 +290,8 @@ const ARP_REPLY: u16 = 2;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -317,6 +319,7 @@ mod tests {
             dns: Vec::new(),
             ntp: Vec::new(),
             mtu: None,
+            boot: Arc::default(),
             gateway: Gateway {
                 source_mac: GATEWAY_MAC,
                 mac_given: true,

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::{Stream, StreamExt};
 use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
@@ -50,7 +49,7 @@ pub enum LinkEvent {
 
 /// Tells a snapshot of all links, then every change.
 pub struct LinkWatcher {
-    queries: LinkQueries,
+    handle: Handle,
     state: State,
     /// What was told, by index.
     told: BTreeMap<u32, Link>,
@@ -63,11 +62,7 @@ impl LinkWatcher {
     /// If no netlink socket can be had.
     pub fn new() -> io::Result<Self> {
         let (handle, messages) = connect()?;
-        Ok(Self {
-            queries: LinkQueries { handle: Arc::new(Mutex::new(handle)) },
-            state: State::Stale(messages),
-            told: BTreeMap::new(),
-        })
+        Ok(Self { handle, state: State::Stale(messages), told: BTreeMap::new() })
     }
 
     /// Waits for the next event. Can be cancelled and called again: nothing is lost.
@@ -79,18 +74,18 @@ impl LinkWatcher {
             match &mut self.state {
                 State::Lost => {
                     let (handle, messages) = connect()?;
-                    *self.queries.handle() = handle;
+                    self.handle = handle;
                     self.state = State::Stale(messages);
                 }
                 State::Stale(_) => {
-                    let links = self.queries.all().await.map_err(|error| self.lost(&error))?;
+                    let links = all_links(&self.handle).await.map_err(|error| self.lost(&error))?;
                     self.told = links.iter().map(|link| (link.ifindex, link.clone())).collect();
                     self.state.settle();
                     return Ok(LinkEvent::Snapshot(links));
                 }
                 State::Asking(_, ifindex) => {
                     let ifindex = *ifindex;
-                    let link = self.queries.by_index(ifindex).await;
+                    let link = one_link(&self.handle, ifindex).await;
                     let link = link.map_err(|error| self.lost(&error))?;
                     self.state.settle();
                     if let Some(event) = note(&mut self.told, ifindex, link) {
@@ -105,12 +100,6 @@ impl LinkWatcher {
         }
     }
 
-    /// Returns a handle for single questions, which may be asked while [`Self::next`] waits.
-    #[must_use]
-    pub fn queries(&self) -> LinkQueries {
-        self.queries.clone()
-    }
-
     fn lost(&mut self, error: &io::Error) -> io::Error {
         self.state = State::Lost;
         io::Error::new(error.kind(), format!("watching the node's links: {error}"))
@@ -120,64 +109,6 @@ impl LinkWatcher {
 impl std::fmt::Debug for LinkWatcher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LinkWatcher").field("told", &self.told).finish_non_exhaustive()
-    }
-}
-
-/// Asks the kernel for one link. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct LinkQueries {
-    handle: Arc<Mutex<Handle>>,
-}
-
-impl LinkQueries {
-    /// Returns the link with this index, `None` if there is none.
-    ///
-    /// # Errors
-    /// If the kernel could not be asked.
-    pub async fn by_index(&self, ifindex: u32) -> io::Result<Option<Link>> {
-        self.one(self.request().match_index(ifindex)).await
-    }
-
-    /// Returns the link with this name, `None` if there is none.
-    ///
-    /// # Errors
-    /// If the kernel could not be asked.
-    pub async fn by_name(&self, name: &str) -> io::Result<Option<Link>> {
-        if name.is_empty() || name.len() > NAME_MAX {
-            return Ok(None);
-        }
-        self.one(self.request().match_name(name)).await
-    }
-
-    async fn all(&self) -> io::Result<Vec<Link>> {
-        let mut answers = pin!(self.request().execute());
-        let mut links = Vec::new();
-        while let Some(answer) = answers.next().await {
-            links.extend(link(&answer.map_err(|error| told_error(&error))?));
-        }
-        Ok(links)
-    }
-
-    async fn one(&self, request: LinkGetRequest) -> io::Result<Option<Link>> {
-        let mut answers = pin!(request.execute());
-        match answers.next().await {
-            Some(Ok(message)) => Ok(link(&message)),
-            Some(Err(error)) => match told_error(&error) {
-                error if error.raw_os_error() == Some(nix::libc::ENODEV) => Ok(None),
-                error => Err(error),
-            },
-            None => Err(io::ErrorKind::ConnectionAborted.into()),
-        }
-    }
-
-    fn request(&self) -> LinkGetRequest {
-        let everything_but_counters = vec![LinkExtentMask::SkipStats];
-        let links = self.handle().link();
-        links.get().set_filter_mask(AddressFamily::Unspec, everything_but_counters)
-    }
-
-    fn handle(&self) -> MutexGuard<'_, Handle> {
-        self.handle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -233,6 +164,33 @@ fn note(told: &mut BTreeMap<u32, Link>, ifindex: u32, link: Option<Link>) -> Opt
     }
 }
 
+async fn all_links(handle: &Handle) -> io::Result<Vec<Link>> {
+    let mut answers = pin!(request(handle).execute());
+    let mut links = Vec::new();
+    while let Some(answer) = answers.next().await {
+        links.extend(link(&answer.map_err(|error| told_error(&error))?));
+    }
+    Ok(links)
+}
+
+/// Returns the link with this index, `None` if there is none.
+async fn one_link(handle: &Handle, ifindex: u32) -> io::Result<Option<Link>> {
+    let mut answers = pin!(request(handle).match_index(ifindex).execute());
+    match answers.next().await {
+        Some(Ok(message)) => Ok(link(&message)),
+        Some(Err(error)) => match told_error(&error) {
+            error if error.raw_os_error() == Some(nix::libc::ENODEV) => Ok(None),
+            error => Err(error),
+        },
+        None => Err(io::ErrorKind::ConnectionAborted.into()),
+    }
+}
+
+fn request(handle: &Handle) -> LinkGetRequest {
+    let everything_but_counters = vec![LinkExtentMask::SkipStats];
+    handle.link().get().set_filter_mask(AddressFamily::Unspec, everything_but_counters)
+}
+
 fn connect() -> io::Result<(Handle, Messages)> {
     let (connection, handle, messages) = new_multicast_connection(&[MulticastGroup::Link])?;
     // Ends by itself when the handle is gone.
@@ -268,9 +226,6 @@ fn told_error(error: &rtnetlink::Error) -> io::Error {
         other => io::Error::other(other.to_string()),
     }
 }
-
-/// `IFNAMSIZ` without the closing zero.
-const NAME_MAX: usize = 15;
 
 #[cfg(test)]
 mod tests {

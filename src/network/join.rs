@@ -27,6 +27,7 @@ impl Network {
             dns: own(entry, |entry| entry.dns.as_ref(), &common.dns).clone(),
             ntp: own(entry, |entry| entry.ntp.as_ref(), &common.ntp).clone(),
             mtu: entry.and_then(|entry| entry.mtu).or(common.mtu),
+            boot: own(entry, |entry| entry.boot.as_ref(), &self.boot).clone(),
             gateway: self.gateway.clone(),
             ipv4: self.ipv4.as_ref().map(|ipv4| ipv4_parameters(ipv4, entry, lease)),
             ipv6: self.ipv6.as_ref().map(|ipv6| self.ipv6_parameters(ipv6, entry, lease)),
@@ -97,11 +98,12 @@ fn replaced(network: &[RawOption], entry: Option<&[RawOption]>) -> Vec<RawOption
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
+    use std::sync::Arc;
 
     use super::*;
     use crate::lease::LeaseKey;
     use crate::network::tests::{entry, network};
-    use crate::network::{Common, DomainName, Hostname};
+    use crate::network::{BootRule, Common, DomainName, Hostname};
     use crate::time::Wall;
 
     fn lease(vm: &str, nic: &str) -> Lease {
@@ -177,6 +179,24 @@ mod tests {
             given.ipv4.unwrap().options,
             vec![option(66, b"a"), option(67, b"c"), option(68, b"d")]
         );
+    }
+
+    #[test]
+    fn boot_rules_of_the_entry_replace_all_of_the_networks() {
+        let rules = |file: &str| -> Arc<[BootRule]> {
+            [BootRule { file: Some(file.to_owned()), ..BootRule::default() }].into()
+        };
+        let mut blue = blue();
+        blue.boot = rules("network");
+        blue.vms = vec![
+            VmEntry { boot: Some(rules("own")), ..entry("demo/own", None) },
+            VmEntry { boot: Some(Arc::default()), ..entry("demo/none", None) },
+            entry("demo/web-1", None),
+        ];
+        let boot = |vm| blue.parameters(&lease(vm, "default"), [0; 18]).boot;
+        assert_eq!(boot("demo/own"), rules("own"));
+        assert_eq!(boot("demo/none"), Arc::default());
+        assert_eq!(boot("demo/web-1"), rules("network"));
     }
 
     #[test]

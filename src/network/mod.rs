@@ -4,12 +4,19 @@
 //! joins it with a lease and with what `[[vm]]` overrides into [`Parameters`], the one source that
 //! DHCPv4, DHCPv6 and router advertisements are all made from, so that they cannot disagree.
 
+mod boot;
+mod glob;
 mod join;
 mod matching;
 mod names;
 mod parameters;
 mod pool;
 
+pub use boot::{
+    Architecture, BootRule, BootUrl, BootUrlError, MAX_RULES, MAX_SERVER_NAME, MAX_TEXT,
+    is_host_name,
+};
+pub use glob::matches_bytes;
 pub use matching::{Match, choose};
 pub use names::{DomainName, DomainNameError, Hostname, HostnameTemplate};
 pub use parameters::{
@@ -19,6 +26,7 @@ pub use parameters::{
 pub use pool::{Pool, PoolAddress, PoolRange};
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
@@ -41,6 +49,8 @@ pub struct Network {
     pub ipv4: Option<Ipv4Network>,
     /// IPv6, if the network has it.
     pub ipv6: Option<Ipv6Network>,
+    /// `[boot]`, in file order.
+    pub boot: Arc<[BootRule]>,
     /// What a DECLINE does.
     pub on_decline: OnDecline,
     /// `[[vm]]`, in file order.
@@ -159,6 +169,8 @@ pub struct VmEntry {
     pub mtu: Option<u16>,
     /// Replaces the network's IPv4 routes.
     pub routes: Option<Vec<Ipv4Route>>,
+    /// Replaces the network's boot rules; empty: no network boot.
+    pub boot: Option<Arc<[BootRule]>>,
     /// Replace the network's DHCPv4 options of the same code.
     pub ipv4_options: Vec<RawOption>,
     /// Replace the network's DHCPv6 options of the same code.
@@ -184,12 +196,12 @@ impl Network {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::wire::Mac;
 
-    /// Makes a network with IPv4 10.0.0.0/24 and nothing else, for the tests of this module.
-    pub(super) fn network(name: &str) -> Network {
+    /// Makes a network with IPv4 10.0.0.0/24 and nothing else.
+    pub(crate) fn network(name: &str) -> Network {
         let gateway: Ipv4Addr = "10.0.0.1".parse().unwrap();
         Network {
             name: name.parse().unwrap(),
@@ -218,6 +230,7 @@ mod tests {
                 options: Vec::new(),
             }),
             ipv6: None,
+            boot: Arc::default(),
             on_decline: OnDecline::Keep,
             vms: Vec::new(),
         }
@@ -237,6 +250,7 @@ mod tests {
             ntp: None,
             mtu: None,
             routes: None,
+            boot: None,
             ipv4_options: Vec::new(),
             ipv6_options: Vec::new(),
         }

@@ -1,10 +1,11 @@
 //! What one NIC is given: the joined values of template, `[[vm]]` entry and lease.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
-use super::{DomainName, Hostname};
+use super::{BootRule, DomainName, Hostname};
 use crate::wire::Mac;
 
 /// Everything that a port tells its guest, in plain values.
@@ -22,6 +23,8 @@ pub struct Parameters {
     pub ntp: Vec<IpAddr>,
     /// Option 26 and the RA's MTU.
     pub mtu: Option<u16>,
+    /// What network boot is given: the first rule that fits the request.
+    pub boot: Arc<[BootRule]>,
     /// The router's side.
     pub gateway: Gateway,
     /// DHCPv4; `None` if the network has no `[ipv4]`.

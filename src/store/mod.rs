@@ -78,15 +78,6 @@ pub fn open(config: &config::Store) -> Result<Box<dyn LeaseStore>, OpenError> {
     }
 }
 
-/// Returns the backend's name, as `[store] backend` has it.
-#[must_use]
-pub const fn backend(config: &config::Store) -> &'static str {
-    match config {
-        config::Store::Embedded { .. } => "embedded",
-        config::Store::Memory => "memory",
-    }
-}
-
 /// Reads a store that no daemon has open; `None` if the backend keeps nothing.
 #[must_use]
 pub fn read(config: &config::Store) -> Option<Result<Loaded, String>> {
@@ -99,5 +90,6 @@ pub fn read(config: &config::Store) -> Option<Result<Loaded, String>> {
         config::Store::Embedded { .. } | config::Store::Memory => None,
     }
 }
+
 #[cfg(test)]
 mod tests;

@@ -112,7 +112,7 @@ impl Metrics {
         let reply_duration = HistogramVec::new(
             HistogramOpts::new(
                 "leasehold_reply_duration_seconds",
-                "Time from the kernel's receipt of a request to the sending of its reply.",
+                "Time from reading a batch of requests to the sending of its replies.",
             )
             .buckets(REPLY_BUCKETS.to_vec()),
             &["protocol"],
@@ -296,7 +296,7 @@ impl NetworkMetrics {
         }
     }
 
-    /// Records the time from the kernel's receipt of a request to the sending of its reply.
+    /// Records the time from reading a request to the sending of its reply.
     pub fn reply_took(&self, protocol: Protocol, duration: Duration) {
         if let Some(histogram) = self.reply_duration.get(protocol.index()) {
             histogram.observe(duration.as_secs_f64());

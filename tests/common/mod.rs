@@ -3,12 +3,13 @@
 #![allow(dead_code, reason = "each test program uses its own part")]
 
 use std::fs;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use leasehold::binding::{Binding, PortFacts};
 use leasehold::config;
-use leasehold::lease::{LeaseKey, LeaseTable, NicName, Occasion};
+use leasehold::lease::{Lease, LeaseKey, LeaseTable, NicName, Occasion};
 use leasehold::network::Network;
 use leasehold::responder::{PortResponder, RateLimit};
 use leasehold::time::{Mono, Wall};
@@ -16,6 +17,20 @@ use leasehold::time::{Mono, Wall};
 /// The folder of the recorded cases.
 pub(crate) fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("packet-fixtures")
+}
+
+/// Whose port a case is about.
+#[derive(Default)]
+pub(crate) struct Subject<'a> {
+    pub(crate) network: &'a str,
+    pub(crate) vm: &'a str,
+    /// None: `default`.
+    pub(crate) nic: Option<&'a str>,
+    /// None: that of `packet-fixtures/leasehold.toml`.
+    pub(crate) deployment: Option<&'a str>,
+    /// The addresses that the NIC's lease holds already.
+    pub(crate) ipv4: Option<Ipv4Addr>,
+    pub(crate) ipv6: Option<Ipv6Addr>,
 }
 
 /// The templates of `packet-fixtures/networks`, and the server's DUID.
@@ -27,26 +42,46 @@ pub(crate) struct Templates {
 impl Templates {
     pub(crate) fn load() -> Self {
         let path = fixtures().join("leasehold.toml");
-        let config =
-            config::load(&path).unwrap_or_else(|errors| panic!("{}", errors.render(false)));
+        let config = config::load(&path)
+            .unwrap_or_else(|errors| panic!("{}", errors.render(config::Colors::Off)));
         Self { networks: config.networks, server_duid: config.server_duid }
     }
 
     /// Makes the binding of one VM's port, as the daemon would.
     pub(crate) fn binding(&self, network: &str, vm: &str, facts: &PortFacts) -> Arc<Binding> {
+        self.binding_of(&Subject { network, vm, ..Subject::default() }, facts)
+    }
+
+    /// Makes the binding of a port whose NIC, deployment or lease are not the usual ones.
+    pub(crate) fn binding_of(&self, subject: &Subject<'_>, facts: &PortFacts) -> Arc<Binding> {
         let network = self
             .networks
             .iter()
-            .find(|candidate| candidate.name.as_str() == network)
-            .unwrap_or_else(|| panic!("no template {network} in packet-fixtures/networks"));
+            .find(|candidate| candidate.name.as_str() == subject.network)
+            .unwrap_or_else(|| {
+                panic!("no template {} in packet-fixtures/networks", subject.network)
+            });
         let key = LeaseKey {
             network: network.name.clone(),
-            vm: vm.parse().expect("a case names a legal VM"),
-            nic: NicName::default(),
+            vm: subject.vm.parse().expect("a case names a legal VM"),
+            nic: subject.nic.map_or_else(NicName::default, |nic| nic.parse().expect("a legal NIC")),
         };
-        let occasion = Occasion { node: "node-a", wall: Wall(1_795_571_589) };
-        let lease = LeaseTable::default().assign(network, &key, occasion).lease;
-        let parameters = network.parameters(&lease, self.server_duid);
+        let wall = Wall(1_795_571_589);
+        let held = Lease {
+            key: key.clone(),
+            ipv4: subject.ipv4,
+            ipv6: subject.ipv6,
+            prefix: None,
+            hostname: None,
+            created: wall,
+            node: "node-a".to_owned(),
+            last_seen: None,
+            conflict: false,
+        };
+        let (mut table, _) = LeaseTable::load(vec![held]);
+        let lease = table.assign(network, &key, Occasion { node: "node-a", wall }).lease;
+        let server_duid = subject.deployment.map_or(self.server_duid, config::server_duid);
+        let parameters = network.parameters(&lease, server_duid);
         Arc::new(Binding::new(key, facts, &parameters))
     }
 
@@ -117,17 +152,6 @@ pub(crate) fn parse_hex(text: &str) -> Vec<u8> {
     (0..digits.len())
         .step_by(2)
         .map(|place| u8::from_str_radix(&digits[place..place + 2], 16).expect("hexadecimal"))
-        .collect()
-}
-
-/// Writes bytes in lines of sixteen.
-pub(crate) fn to_hex(bytes: &[u8]) -> String {
-    bytes
-        .chunks(16)
-        .map(|line| {
-            let octets: Vec<String> = line.iter().map(|byte| format!("{byte:02x}")).collect();
-            octets.join(" ") + "\n"
-        })
         .collect()
 }
 

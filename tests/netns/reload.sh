@@ -32,4 +32,10 @@ configure
 check "leasehold reload" lh reload
 expect "$successful" 1 metric $successful
 expect "MTU" 1450 renewed mtu
+
+printf '[metrics]\nlisten = "127.0.0.1:9770"\n' | on node sh -c 'cat >>/etc/leasehold/leasehold.toml'
+check "leasehold reload with another metrics address" lh reload
+check "metrics are gone from the old one" eval '[[ -z $(metrics) ]]'
+METRICS=127.0.0.1:9770
+expect "$successful at the new one" 1 metric $successful
 finish

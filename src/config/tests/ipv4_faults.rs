@@ -146,12 +146,6 @@ tftp-server = "10.0.0.5""#,
         ),
         (
             IPV4_RANGE,
-            r#"[boot]
-file = "x""#,
-            &[r#"6:2: "boot" is not available in this version; leave it out"#],
-        ),
-        (
-            IPV4_RANGE,
             r#"[match]
 vlan = 4095
 brige = "br-int""#,

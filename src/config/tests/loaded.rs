@@ -202,6 +202,19 @@ fn the_routers_lifetime_follows_the_interval() {
 }
 
 #[test]
+fn gateway_keys_without_effect_are_named() {
+    let text = format!(
+        "{IPV6}[gateway]\nmac = \"0a:58:a9:fe:01:01\"\nannounce = true\nretire = [\"fe80::a\"]\n"
+    );
+    let config = loaded(OVSDB, &[("blue.toml", &text)]).unwrap();
+    let expected = [
+        r#"networks.d/blue.toml:7:12: "announce" has no effect in this version; leave it out"#,
+        r#"networks.d/blue.toml:8:10: "retire" has no effect in this version; leave it out"#,
+    ];
+    assert_eq!(config.warnings, expected);
+}
+
+#[test]
 fn a_given_mac_stands_for_the_gateway() {
     let text = format!("{IPV4_RANGE}[gateway]\nmac = \"0a:58:a9:fe:01:01\"\n");
     let gateway = only_network(&text).gateway;
@@ -312,7 +325,7 @@ fn networks_are_read_in_name_order_and_hidden_files_are_left_alone() {
 fn an_error_is_shown_with_its_line() {
     let dir = written("[limits]\nburst = 0\n", &[]);
     let errors = load(&dir.path().join("leasehold.toml")).unwrap_err();
-    let plain = errors.render(false).replace(&format!("{}/", dir.path().display()), "");
+    let plain = errors.render(Colors::Off).replace(&format!("{}/", dir.path().display()), "");
     assert!(
         plain.starts_with(
             "leasehold.toml:2:9: \"burst\" is 0, which is out of range; write a number from 1 to \
@@ -321,7 +334,7 @@ fn an_error_is_shown_with_its_line() {
         "{plain}"
     );
     assert!(plain.contains("2 | burst = 0") && plain.contains("        ^"), "{plain}");
-    assert!(!plain.contains('\u{1b}') && errors.render(true).contains('\u{1b}'));
+    assert!(!plain.contains('\u{1b}') && errors.render(Colors::On).contains('\u{1b}'));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Whole files, good and bad: every diagnostic is compared with the complete line.
 
+mod boot;
 mod daemon_faults;
 mod ipv4_faults;
 mod ipv6_faults;

@@ -1,0 +1,157 @@
+//! Leases on their way to the store: what is durable, what is being written, what comes next.
+//!
+//! One batch is written at a time, and what changes meanwhile goes with the next one. So an older
+//! state of a lease never overtakes a newer one, and what waits is bounded by the number of leases.
+
+use std::collections::BTreeSet;
+
+use crate::lease::{LeaseChange, LeaseKey};
+
+/// Keeps track of the leases that the store does not have as they are.
+#[derive(Debug, Default)]
+pub(super) struct Writes {
+    /// Changed since the batch under way was made.
+    changed: BTreeSet<LeaseKey>,
+    /// The batch under way; empty: there is none.
+    under_way: BTreeSet<LeaseKey>,
+    /// Leases whose addresses the store does not have: they are not served.
+    undurable: BTreeSet<LeaseKey>,
+    /// What the last batch failed with; none once one went through.
+    error: Option<String>,
+    /// Whether the store is left alone until [`Self::resume`].
+    is_paused: bool,
+}
+
+impl Writes {
+    /// Notes that a lease has changed since the last batch.
+    pub(super) fn note(&mut self, key: &LeaseKey, change: LeaseChange) {
+        match change {
+            LeaseChange::None => {}
+            LeaseChange::Details => {
+                self.changed.insert(key.clone());
+            }
+            LeaseChange::Addresses => {
+                self.changed.insert(key.clone());
+                self.undurable.insert(key.clone());
+            }
+        }
+    }
+
+    /// Tells whether the store has a lease's addresses.
+    pub(super) fn is_durable(&self, key: &LeaseKey) -> bool {
+        !self.undurable.contains(key)
+    }
+
+    /// Returns how many leases wait to be made durable.
+    pub(super) fn waiting(&self) -> usize {
+        self.undurable.len()
+    }
+
+    /// Returns what the last batch failed with.
+    pub(super) fn error(&self) -> Option<&str> {
+        self.error.as_deref()
+    }
+
+    /// Begins the next batch; `None`: one is under way, there is nothing to write, or the store is
+    /// left alone for a while.
+    pub(super) fn begin(&mut self) -> Option<&BTreeSet<LeaseKey>> {
+        if self.is_paused || self.is_under_way() || self.changed.is_empty() {
+            return None;
+        }
+        self.under_way = std::mem::take(&mut self.changed);
+        Some(&self.under_way)
+    }
+
+    /// Tells whether a batch is under way.
+    pub(super) fn is_under_way(&self) -> bool {
+        !self.under_way.is_empty()
+    }
+
+    /// Notes that the batch under way is durable. Returns the leases that may be served by that.
+    pub(super) fn succeeded(&mut self) -> BTreeSet<LeaseKey> {
+        self.error = None;
+        let written = std::mem::take(&mut self.under_way);
+        // A lease that has changed once more since waits for its next write.
+        written
+            .into_iter()
+            .filter(|key| !self.changed.contains(key) && self.undurable.remove(key))
+            .collect()
+    }
+
+    /// Notes that nothing of the batch under way is durable. Tells whether the reason is news.
+    pub(super) fn failed(&mut self, error: String) -> bool {
+        self.changed.append(&mut self.under_way);
+        self.is_paused = true;
+        let is_news = self.error.as_ref() != Some(&error);
+        self.error = Some(error);
+        is_news
+    }
+
+    /// Lets the store be tried again.
+    pub(super) fn resume(&mut self) {
+        self.is_paused = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(vm: &str) -> LeaseKey {
+        LeaseKey {
+            network: "blue".parse().unwrap(),
+            vm: vm.parse().unwrap(),
+            nic: "default".parse().unwrap(),
+        }
+    }
+
+    fn keys(vms: &[&str]) -> BTreeSet<LeaseKey> {
+        vms.iter().map(|vm| key(vm)).collect()
+    }
+
+    #[test]
+    fn new_addresses_are_durable_after_their_batch() {
+        let mut writes = Writes::default();
+        writes.note(&key("a"), LeaseChange::Addresses);
+        writes.note(&key("b"), LeaseChange::Details);
+        writes.note(&key("c"), LeaseChange::None);
+        assert!(!writes.is_durable(&key("a")) && writes.is_durable(&key("b")));
+        assert_eq!(writes.begin(), Some(&keys(&["a", "b"])));
+        assert_eq!(writes.succeeded(), keys(&["a"]));
+        assert!(writes.is_durable(&key("a")));
+        assert_eq!(writes.begin(), None);
+    }
+
+    #[test]
+    fn what_changes_during_a_batch_goes_with_the_next() {
+        let mut writes = Writes::default();
+        writes.note(&key("a"), LeaseChange::Addresses);
+        writes.begin();
+        writes.note(&key("a"), LeaseChange::Addresses);
+        writes.note(&key("b"), LeaseChange::Addresses);
+        assert_eq!(writes.begin(), None);
+        // What was written of it is no longer what would be served.
+        assert_eq!(writes.succeeded(), keys(&[]));
+        assert_eq!(writes.waiting(), 2);
+        assert_eq!(writes.begin(), Some(&keys(&["a", "b"])));
+        assert_eq!(writes.succeeded(), keys(&["a", "b"]));
+    }
+
+    #[test]
+    fn a_failed_batch_is_written_again_with_what_came_since() {
+        let mut writes = Writes::default();
+        writes.note(&key("a"), LeaseChange::Addresses);
+        writes.begin();
+        assert!(writes.failed("no space".to_owned()));
+        writes.note(&key("b"), LeaseChange::Details);
+        assert_eq!(writes.begin(), None);
+        assert_eq!((writes.error(), writes.waiting()), (Some("no space"), 1));
+        writes.resume();
+        assert_eq!(writes.begin(), Some(&keys(&["a", "b"])));
+        assert!(!writes.failed("no space".to_owned()));
+        writes.resume();
+        writes.begin();
+        assert_eq!(writes.succeeded(), keys(&["a"]));
+        assert_eq!(writes.error(), None);
+    }
+}
