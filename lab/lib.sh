@@ -383,6 +383,35 @@ NETWORK
   wait_for "$LIMIT" has_address6 "$1" || die "$1: systemd-networkd: no IPv6 lease"
 }
 
+# run_networkmanager GUEST [LINE...]: its own DHCP client; lines of the profile's [ipv4]. It needs a
+# message bus, and takes devices for ready without udev if /sys is read-only.
+run_networkmanager() {
+  on "$1" sh -c 'umask 077; mkdir -p /run/dbus /etc/NetworkManager/system-connections
+    rm -f /run/dbus/* /etc/NetworkManager/system-connections/*
+    cat >/etc/NetworkManager/system-connections/eth0.nmconnection' < <(cat <<'PROFILE'
+[connection]
+id=eth0
+uuid=0b0b9f3a-6a0c-4a57-9d13-8c1d0c7c1f01
+type=ethernet
+interface-name=eth0
+[ipv6]
+method=ignore
+[ipv4]
+method=auto
+PROFILE
+    printf '%s\n' "${@:2}")
+  on "$1" sh -c 'cat >/run/NetworkManager.conf' <<'CONF'
+[main]
+plugins=keyfile
+dhcp=internal
+CONF
+  client "$1" dbus dbus-daemon --system --nofork --nopidfile
+  wait_for "$LIMIT" on "$1" test -S /run/dbus/system_bus_socket || die "$1: no message bus"
+  client "$1" networkmanager NetworkManager --debug --log-level=DEBUG \
+    --config /run/NetworkManager.conf
+  wait_for "$LIMIT" has_address4 "$1" || die "$1: NetworkManager: no IPv4 lease"
+}
+
 # run_dhcp6c GUEST: wide-dhcpv6; its script leaves what it was told in /run/dhcp6c.seen.
 run_dhcp6c() {
   link_up "$1"

@@ -246,6 +246,9 @@ case("dhcpv4/request-selecting-broadcast-flag", "With the broadcast flag the ACK
      "A4; RFC 2131 4.1", dhcp4("request", asked(OWN), server(GATEWAY), **BROADCAST))
 case("dhcpv4/request-selecting-other-server", "A client takes another server's offer: no word, "
      "counted.", "A3; RFC 2131 4.3.2", dhcp4("request", asked(OTHER), server("10.20.0.99")))
+case("dhcpv4/request-selecting-old-ciaddr", "A client takes our offer after a NAK and leaves its old "
+     "address in ciaddr, as NetworkManager does.", "A1; RFC 2131 4.3.2",
+     dhcp4("request", asked(OWN), server(GATEWAY), ciaddr=OTHER))
 case("dhcpv4/request-init-reboot", "A client asks whether it may keep what it remembers.",
      "A1; RFC 2131 4.3.2", dhcp4("request", asked(OWN), LINUX_LIST))
 case("dhcpv4/request-renewing", "A client extends its lease, to our address.",

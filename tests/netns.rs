@@ -35,6 +35,13 @@ scenarios! {
     networkd,
     wide_dhcpv6,
     rdisc6_and_slaac,
+    // The life of a lease: boot, T1, T2, another address, INIT-REBOOT, RELEASE; and DECLINE.
+    life_dhclient,
+    life_dhcpcd,
+    life_udhcpc,
+    life_networkd,
+    life_networkmanager,
+    decline,
     // What happens around them.
     restart,
     replug,
@@ -43,6 +50,7 @@ scenarios! {
     flood,
     reload,
     unprivileged,
+    boot,
     signals,
 }
 

@@ -140,7 +140,10 @@ impl State {
             (_, None, Some(used)) => Some(Self::Extending(used)),
             // Option 50 must be absent here; a client that repeats itself is understood.
             (_, Some(requested), Some(used)) if requested == used => Some(Self::Extending(used)),
-            (_, Some(_), Some(_)) | (_, None, None) => None,
+            // Only the answer to an OFFER names a server. NetworkManager's client leaves its old
+            // address in `ciaddr` when it begins anew after a NAK.
+            (Some(_), Some(requested), Some(_)) => Some(Self::Selecting(requested)),
+            (None, Some(_), Some(_)) | (_, None, None) => None,
         }
     }
 }

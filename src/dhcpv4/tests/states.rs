@@ -81,6 +81,18 @@ fn request_that_fits_no_state_is_dropped() {
 }
 
 #[test]
+fn request_that_answers_an_offer_may_still_hold_the_old_address() {
+    let client = Client::new(MessageType::Request)
+        .ciaddr(OTHERS)
+        .sent(ZERO, Ipv4Addr::BROADCAST)
+        .requested(OWN)
+        .naming_server(SERVER);
+    let (reply, bytes) = client.reply(&profile());
+    assert_eq!((reply.message, destination(&reply)), (Message::Ack, (MAC, OWN)));
+    assert_eq!(decoded(&bytes), configured(leased(expected(MessageType::Ack, ZERO, OWN))));
+}
+
+#[test]
 fn broadcast_flag_is_honoured_until_the_client_has_an_address() {
     let discover = Client::new(MessageType::Discover).broadcast_flag();
     let reboot = Client::new(MessageType::Request).requested(OWN).broadcast_flag();
