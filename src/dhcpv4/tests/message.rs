@@ -174,8 +174,8 @@ fn overload_is_valid_once_in_the_options_field() {
 #[test]
 fn all_fields_are_read() {
     let mut bytes = with_options(&[
-        53, 1, 8, 54, 4, 10, 0, 0, 1, 57, 2, 5, 220, 80, 0, 55, 2, 1, 121, 61, 3, 1, 2, 3, 82,
-        2, 1, 0, 255,
+        53, 1, 8, 54, 4, 10, 0, 0, 1, 57, 2, 5, 220, 80, 0, 55, 2, 1, 121, 61, 3, 1, 2, 3, 82, 2,
+        1, 0, 255,
     ]);
     bytes[10..12].copy_from_slice(&[0x80, 0]);
     bytes[12..16].copy_from_slice(&[10, 0, 0, 9]);
