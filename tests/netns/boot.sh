@@ -34,7 +34,7 @@ vm() {
   wait_for "$LIMIT" in_state serving "$port" || die "$name is not served"
   # Emulated: a machine that tests run on need not have KVM.
   spawn node "qemu.$name" qemu-system-x86_64 -accel tcg -cpu qemu64 -nodefaults -display none \
-    -netdev "tap,id=net0,ifname=$port,script=no,downscript=no" "$@,netdev=net0,mac=$mac"
+    -netdev "tap,id=net0,ifname=$port,script=no,downscript=no" "${@:1:$#-1}" "${*: -1},netdev=net0,mac=$mac"
 }
 
 # said WORD PATTERN: what the TFTP server printed, each once, in the order of its first time.
