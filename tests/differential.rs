@@ -1,5 +1,6 @@
 //! The same guest bytes to our walkers and to others': etherparse for the headers, dhcproto for the
-//! messages, scapy for the recorded exchanges. What we answer they must be able to read, and our answer must fit what they read.
+//! messages, scapy for the recorded exchanges. What we answer they must be able to read, and our
+//! answer must fit what they read.
 //!
 //! dhcproto is the looser reader, and has faults of its own. Each difference that these explain is
 //! a variant of [`Difference`], with the check that it really is the reason; any other is a fault.

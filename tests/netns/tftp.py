@@ -1,64 +1,64 @@
 #!/usr/bin/python3
-"""A TFTP server for small files (RFC 1350, 2347, 2349): `tftp.py NAME CONTENT [NAME CONTENT]...`.
+"""A TFTP server for a few small files (RFC 1350, 2347 to 2349): `tftp.py FILE...`.
 
-It prints the name in every read request, and again when the client has the whole file. Whatever is
-not NAME does not exist.
+It prints the name in every read request. Whatever is not the name of a FILE does not exist.
 """
 
+import pathlib
 import socket
 import struct
 import sys
 
-READ, DATA, ACK, ERROR, OPTIONS = 1, 3, 4, 5, 6
+READ, DATA, ACKNOWLEDGE, ERROR, OPTIONS = 1, 3, 4, 5, 6
 NOT_FOUND = 1
-BLOCK = 512
+PATIENCE = 1.0  # seconds; then the packet is sent once more
 
-arguments = [text.encode() for text in sys.argv[1:]]
-files = dict(zip(arguments[::2], arguments[1::2]))
-assert files and all(len(content) < BLOCK for content in files.values()), "one block holds a file"
-
-listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-listener.bind(("", 69))
+files = {path.name.encode(): path.read_bytes() for path in map(pathlib.Path, sys.argv[1:])}
 
 
-def say(what, name):
-    print(f"{what}: {name.decode(errors='replace')}", flush=True)
+def transfer(channel, client, content, wishes):
+    block_size = int(wishes.get(b"blksize", b"512"))
+    agreed = {b"blksize": b"%d" % block_size, b"tsize": b"%d" % len(content)}
+    agreed = {name: value for name, value in agreed.items() if name in wishes}
+    if agreed:
+        words = b"".join(word + b"\0" for pair in agreed.items() for word in pair)
+        if not deliver(channel, client, struct.pack("!H", OPTIONS) + words, 0):
+            return
+    for block in range(len(content) // block_size + 1):
+        part = content[block * block_size:(block + 1) * block_size]
+        if not deliver(channel, client, struct.pack("!HH", DATA, block + 1) + part, block + 1):
+            return
 
 
-def answers(transfer, packet, number):
-    """Sends `packet` to the client until it is acknowledged; a client may also just stop."""
+def deliver(channel, client, packet, block):
+    """Sends until the block is acknowledged; False if the client will have no more."""
     for _ in range(5):
-        transfer.send(packet)
+        channel.sendto(packet, client)
         try:
-            if transfer.recv(1500)[:4] == struct.pack("!HH", ACK, number):
-                return True
+            while True:
+                answer = channel.recv(1500)
+                kind, number = struct.unpack("!HH", answer[:4])
+                if kind != ACKNOWLEDGE:
+                    return False
+                if number == block:
+                    return True
         except TimeoutError:
             continue
-        except OSError:
-            return False
-        return False
     return False
 
 
+listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+listener.bind(("", 69))
 while True:
     request, client = listener.recvfrom(1500)
     if request[:2] != struct.pack("!H", READ):
         continue
-    wanted, _mode, *pairs = request[2:].split(b"\0")[:-1]
-    say("wanted", wanted)
-    # Every transfer has a port of its own; a lost request is sent again.
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as transfer:
-        transfer.settimeout(1)
-        transfer.connect(client)
-        content = files.get(wanted)
-        if content is None:
-            transfer.send(struct.pack("!HH", ERROR, NOT_FOUND) + b"no such file\0")
-            continue
-        asked = {key.lower() for key in pairs[::2]}
-        if b"tsize" in asked:
-            size = struct.pack("!H", OPTIONS) + b"tsize\0%d\0" % len(content)
-            # Firmware asks for the size alone first, and ends the transfer there.
-            if not answers(transfer, size, 0):
-                continue
-        if answers(transfer, struct.pack("!HH", DATA, 1) + content, 1):
-            say("has", wanted)
+    wanted, _, *words = request[2:].rstrip(b"\0").split(b"\0")
+    print("wanted:", wanted.decode(errors="replace"), flush=True)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
+        channel.settimeout(PATIENCE)
+        if wanted in files:
+            transfer(channel, client, files[wanted],
+                     dict(zip((word.lower() for word in words[::2]), words[1::2])))
+        else:
+            channel.sendto(struct.pack("!HH", ERROR, NOT_FOUND) + b"no such file\0", client)
