@@ -1187,7 +1187,7 @@ def wrong(frame):
         for field in ("chksum", "cksum", "len", "plen"):
             if isinstance(layer, (IP, IPv6, UDP)) or field == "cksum":
                 if field in layer.fields:
-                    del layer.fields[field]
+                    layer.delfieldval(field)  # and what scapy keeps of the layer's bytes
     if bytes(again) == bytes(frame):
         return 0
     print("   !! lengths or checksums are wrong")
