@@ -49,6 +49,7 @@ scenarios! {
     isolation,
     flood,
     reload,
+    leases,
     unprivileged,
     boot,
     signals,

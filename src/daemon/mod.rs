@@ -2,6 +2,7 @@
 
 mod claims;
 mod control_socket;
+mod edits;
 mod exchange;
 mod links;
 mod listing;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::claims::Claims;
+use super::edits::PendingEdits;
 use super::links::Links;
 use super::metrics_server::MetricsServer;
 use super::plan::{Plan, Service, plan};
@@ -81,6 +82,7 @@ pub(super) struct Supervisor {
     pub(super) entries: BTreeMap<String, Entry>,
     /// Leases that the store does not have as they are.
     pub(super) writes: Writes,
+    pub(super) edits: PendingEdits,
     pub(super) reload_error: Option<String>,
     ready: Arc<AtomicBool>,
     store: StoreHandle,
@@ -113,6 +115,7 @@ impl Supervisor {
             links: Links::default(),
             entries: BTreeMap::new(),
             writes: Writes::default(),
+            edits: PendingEdits::default(),
             reload_error: None,
             ready,
             store,
@@ -192,6 +195,7 @@ impl Supervisor {
             Request::Leases => Answer::Leases(self.lease_rows()),
             Request::Status => Answer::Status(Box::new(self.status())),
             Request::Reload => Answer::Reload(self.reload().await),
+            Request::Edit { edits, force } => return self.edit(&edits, force, answer).await,
         };
         // A client that has gone needs no answer.
         let _ = answer.send(said);
@@ -413,8 +417,10 @@ impl Supervisor {
                 });
                 let waiting = waiting.map(|(interface, _)| interface.clone()).collect();
                 self.reconcile(waiting).await;
+                self.edits.settle(&self.writes);
             }
             Err(StoreError(error)) => {
+                self.edits.fail(&error);
                 if self.writes.failed(error.clone()) {
                     tracing::error!(%error, "writing leases; known VMs are served on, new ones wait");
                 }

@@ -3,9 +3,11 @@
 //! Identity comes from the port: a lease is keyed by network, VM and NIC, never by a MAC, a client
 //! identifier or a DUID. Pure: the table is given the time and says what must be made durable.
 
+mod edit;
 mod name;
 mod table;
 
+pub use edit::{Edit, EditError};
 pub use name::{NameError, NetworkName, NicName, VmId};
 pub use table::{Assignment, Family, LeaseChange, LeaseTable, NoAddress, Occasion, Usage};
 

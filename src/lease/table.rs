@@ -5,7 +5,7 @@
 //! two leases of one network: every change goes through `hold` and `free`.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use sha2::{Digest, Sha256};
 
@@ -221,6 +221,15 @@ impl LeaseTable {
         Some(lease)
     }
 
+    /// Returns who holds an address.
+    #[must_use]
+    pub fn holder(&self, network: &NetworkName, address: IpAddr) -> Option<&LeaseKey> {
+        match address {
+            IpAddr::V4(address) => self.ipv4.holder(network, address),
+            IpAddr::V6(address) => self.ipv6.holder(network, address),
+        }
+    }
+
     /// Counts one network's IPv4 leases and addresses.
     #[must_use]
     pub fn ipv4_usage(&self, network: &NetworkName, pool: &Pool<Ipv4Addr>) -> Usage {
@@ -276,7 +285,7 @@ impl LeaseTable {
 
     /// Puts the lease in the place of what its key held before. The caller has made sure that its
     /// addresses are free or its own.
-    fn replace(&mut self, lease: Lease) {
+    pub(super) fn replace(&mut self, lease: Lease) {
         if let Some(old) = self.leases.get(&lease.key) {
             self.ipv4.free(&lease.key, old.ipv4);
             self.ipv6.free(&lease.key, old.ipv6);
@@ -493,7 +502,7 @@ fn in_ranges<A: PoolAddress>(pool: &Pool<A>, address: A) -> bool {
 
 /// A held address outside today's ranges stays; one outside the subnet, or that the network itself
 /// uses by now, cannot.
-fn may_hold_ipv4(ipv4: &Ipv4Network, address: Ipv4Addr) -> bool {
+pub(super) fn may_hold_ipv4(ipv4: &Ipv4Network, address: Ipv4Addr) -> bool {
     let subnet = ipv4.subnet;
     // RFC 3021: a /31 has no network and no broadcast address, nor has a /32.
     let is_edge =
@@ -504,7 +513,7 @@ fn may_hold_ipv4(ipv4: &Ipv4Network, address: Ipv4Addr) -> bool {
         && address != ipv4.server_id
 }
 
-fn may_hold_ipv6(ipv6: &Ipv6Network, address: Ipv6Addr) -> bool {
+pub(super) fn may_hold_ipv6(ipv6: &Ipv6Network, address: Ipv6Addr) -> bool {
     // The subnet's zero address is the routers' anycast address (RFC 4291, section 2.6.1).
     ipv6.subnet.contains(&address) && address != ipv6.subnet.network()
 }

@@ -249,7 +249,7 @@ pub(crate) mod tests {
     }
 
     /// Makes a `[[vm]]` entry that overrides nothing.
-    pub(super) fn entry(vm: &str, nic: Option<&str>) -> VmEntry {
+    pub(crate) fn entry(vm: &str, nic: Option<&str>) -> VmEntry {
         VmEntry {
             id: vm.parse().unwrap(),
             nic: nic.map(|nic| nic.parse().unwrap()),
