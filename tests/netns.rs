@@ -45,6 +45,7 @@ scenarios! {
     // What happens around them.
     restart,
     replug,
+    netdev,
     vlan_and_offload,
     isolation,
     flood,
