@@ -46,6 +46,7 @@ scenarios! {
     restart,
     replug,
     netdev,
+    switch_away,
     vlan_and_offload,
     isolation,
     flood,
