@@ -12,6 +12,8 @@ mod ports;
 mod reload;
 mod remembered;
 mod sources;
+#[cfg(test)]
+mod storm;
 mod supervisor;
 mod writes;
 
