@@ -45,6 +45,8 @@ scenarios! {
     // What happens around them.
     restart,
     replug,
+    netdev,
+    switch_away,
     vlan_and_offload,
     isolation,
     flood,

@@ -6,7 +6,7 @@ use super::ipv6::{PREFERENCES, word};
 use super::option_names;
 use super::values::duration;
 use super::{Config, Limits, Source, StaticPort, Store};
-use crate::discovery::{Field, IdentityRule};
+use crate::discovery::IdentityRule;
 use crate::network::{
     BootRule, Common, EncryptedResolver, Gateway, Ipv4Network, Ipv4Route, Ipv6Network, Ipv6Route,
     Lifetime, Mask, Match, Network, OnDecline, PoolAddress, PoolRange, PrefixInformation,
@@ -95,6 +95,11 @@ impl Page {
                 }
                 self.value("identity", list(presets.iter().map(|preset| preset.name())));
             }
+            Source::Netdev { globs, vm } => {
+                self.value("kind", quoted("netdev"));
+                self.value("match", list(globs));
+                self.value("vm", quoted(vm));
+            }
             Source::Static { ports } => {
                 self.value("kind", quoted("static"));
                 for StaticPort { interface, vm, nic, mac, network } in ports {
@@ -112,15 +117,7 @@ impl Page {
     fn rule(&mut self, rule: &IdentityRule) {
         let IdentityRule { from, pattern, vm, nic } = rule;
         self.section("[[identity]]");
-        self.value(
-            "from",
-            match from {
-                Field::Interface => quoted("interface"),
-                Field::Bridge => quoted("bridge"),
-                Field::ExternalId(key) => quoted(format!("external-ids:{key}")),
-                Field::OtherConfig(key) => quoted(format!("other-config:{key}")),
-            },
-        );
+        self.value("from", quoted(from));
         self.value("pattern", quoted(pattern.as_str()));
         self.value("vm", quoted(vm));
         self.value("nic", quoted(nic));

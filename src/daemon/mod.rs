@@ -11,7 +11,10 @@ mod plan;
 mod port_task;
 mod ports;
 mod reload;
+mod remembered;
 mod sources;
+#[cfg(test)]
+mod storm;
 mod supervisor;
 mod writes;
 
@@ -27,6 +30,7 @@ use tokio::sync::{mpsc, oneshot};
 use control_socket::{ControlSocket, ListenError};
 use metrics_server::MetricsServer;
 use ports::Ports;
+use remembered::Remembered;
 use sources::Sources;
 use supervisor::{Inputs, Parts, Supervisor};
 
@@ -102,6 +106,7 @@ async fn serve(config: Config, broker: BrokerClient) -> Result<Ports, RunError> 
     metrics.config_loaded(clock::wall());
 
     let config = Arc::new(config);
+    let remembered = Remembered::open(&config);
     let parts = Parts {
         config,
         table,
@@ -111,6 +116,7 @@ async fn serve(config: Config, broker: BrokerClient) -> Result<Ports, RunError> 
         metrics_server,
         sources,
         ports,
+        remembered,
         ready,
     };
     let inputs = Inputs {

@@ -17,7 +17,7 @@ pub use boot::{
     Architecture, BootRule, BootUrl, BootUrlError, MAX_RULES, MAX_SERVER_NAME, MAX_TEXT,
     is_host_name,
 };
-pub use glob::matches_bytes;
+pub use glob::{matches_bytes, matches_text};
 pub use matching::{Match, choose};
 pub use names::{DomainName, DomainNameError, Hostname, HostnameTemplate};
 pub use parameters::{
