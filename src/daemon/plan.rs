@@ -83,7 +83,7 @@ pub(super) fn plan(port: &Port, link: Option<&Link>, networks: &[Arc<Network>]) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discovery::{Identity, Unidentified};
+    use crate::discovery::{Identity, IdentityTrace, Unidentified};
     use crate::network::Match;
     use crate::network::tests::network;
     use crate::wire::Mac;
@@ -99,7 +99,7 @@ mod tests {
         let identity = Identity {
             vm: "demo/web-1".parse().unwrap(),
             nic: "default".parse().unwrap(),
-            rule: "static".to_owned(),
+            trace: IdentityTrace::of("static".to_owned()),
         };
         Port { mac: Some(MAC), ..Port::new("tap0".to_owned(), Ok(identity)) }
     }

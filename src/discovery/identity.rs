@@ -4,10 +4,11 @@
 //! pattern sees it, and escaped and cut before a reason quotes it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use regex_lite::{Captures, Regex};
 
-use super::{Identity, Unidentified};
+use super::{Identity, IdentityTrace, Seen, Unidentified};
 use crate::lease::{NameError, NicName};
 
 /// What is known of a port before it has a name: the texts that a rule may look at.
@@ -77,6 +78,17 @@ pub enum Field {
     OtherConfig(String),
 }
 
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Interface => f.write_str("interface"),
+            Self::Bridge => f.write_str("bridge"),
+            Self::ExternalId(key) => write!(f, "external-ids:{key}"),
+            Self::OtherConfig(key) => write!(f, "other-config:{key}"),
+        }
+    }
+}
+
 /// Built-in rules for what today's systems write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preset {
@@ -121,14 +133,19 @@ pub fn identify(
         let text = evidence.text(&rule.from).filter(|text| text.len() <= MAX_TEXT);
         if let Some(captures) = text.and_then(|text| rule.pattern.captures(text)) {
             let name = format!("[[identity]] {}", place.saturating_add(1));
-            return named(&expand(&rule.vm, &captures), &expand(&rule.nic, &captures), name);
+            let saw = text.map(|text| seen(rule.from.to_string(), text)).into_iter().collect();
+            let trace = IdentityTrace { rule: name, saw };
+            return named(&expand(&rule.vm, &captures), &expand(&rule.nic, &captures), trace);
         }
     }
     for preset in presets {
         if let Some(vm) = evidence.external_id(preset.vm_key()) {
             // Every preset so far takes the NIC from the same key.
-            let nic = evidence.external_id("iface-id").unwrap_or("default");
-            return named(vm, nic, format!("preset {}", preset.name()));
+            let nic = evidence.external_id("iface-id");
+            let mut saw = vec![seen(format!("external-ids:{}", preset.vm_key()), vm)];
+            saw.extend(nic.map(|nic| seen("external-ids:iface-id".to_owned(), nic)));
+            let trace = IdentityTrace { rule: format!("preset {}", preset.name()), saw };
+            return named(vm, nic.unwrap_or("default"), trace);
         }
     }
     Err(Unidentified(nothing_fits(rules, presets)))
@@ -148,12 +165,17 @@ fn expand(template: &str, captures: &Captures<'_>) -> String {
     out
 }
 
-fn named(vm: &str, nic: &str, rule: String) -> Result<Identity, Unidentified> {
+fn named(vm: &str, nic: &str, trace: IdentityTrace) -> Result<Identity, Unidentified> {
     // The error quotes the text, escaped and cut.
-    let refused = |error: NameError| Unidentified(format!("{rule}: {error}"));
+    let refused = |error: NameError| Unidentified(format!("{}: {error}", trace.rule));
     let vm = vm.parse().map_err(refused)?;
     let nic: NicName = nic.parse().map_err(refused)?;
-    Ok(Identity { vm, nic, rule })
+    Ok(Identity { vm, nic, trace })
+}
+
+fn seen(key: String, value: &str) -> Seen {
+    let cut = value.chars().take(MAX_SEEN).flat_map(char::escape_debug).collect();
+    Seen { key, value: cut }
 }
 
 fn nothing_fits(rules: &[IdentityRule], presets: &[Preset]) -> String {
@@ -177,6 +199,9 @@ fn nothing_fits(rules: &[IdentityRule], presets: &[Preset]) -> String {
 /// usable, and a pattern must not spend seconds on one row.
 const MAX_TEXT: usize = 4096;
 
+/// How much of a value is kept for `explain`, in characters: any name fits.
+const MAX_SEEN: usize = 253;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,12 +217,22 @@ mod tests {
         IdentityRule { from, pattern, vm: vm.into(), nic: nic.into() }
     }
 
-    fn identity(vm: &str, nic: &str, rule: &str) -> Result<Identity, Unidentified> {
-        Ok(Identity { vm: vm.parse().unwrap(), nic: nic.parse().unwrap(), rule: rule.into() })
+    /// VM, NIC and rule, or the reason.
+    type Named = Result<(String, String, String), String>;
+
+    fn identify(evidence: &Evidence, rules: &[IdentityRule], presets: &[Preset]) -> Named {
+        match super::identify(evidence, rules, presets) {
+            Ok(Identity { vm, nic, trace }) => Ok((vm.into(), nic.into(), trace.rule)),
+            Err(Unidentified(reason)) => Err(reason),
+        }
     }
 
-    fn unidentified(reason: &str) -> Result<Identity, Unidentified> {
-        Err(Unidentified(reason.into()))
+    fn identity(vm: &str, nic: &str, rule: &str) -> Named {
+        Ok((vm.into(), nic.into(), rule.into()))
+    }
+
+    fn unidentified(reason: &str) -> Named {
+        Err(reason.into())
     }
 
     /// What libvirt writes for `<virtualport type='openvswitch'>`.
@@ -342,9 +377,7 @@ mod tests {
         let mut evidence = libvirt();
         let hostile = format!("\u{1b}[2J{}", "x".repeat(5000));
         evidence.interface_external_ids.insert("vm-id".into(), hostile);
-        let Err(Unidentified(reason)) = identify(&evidence, &[], &BOTH) else {
-            panic!("it was named")
-        };
+        let Err(reason) = identify(&evidence, &[], &BOTH) else { panic!("it was named") };
         assert!(reason.starts_with("preset libvirt: VM identity \"\\u{1b}[2Jxxx"), "{reason}");
         assert!(reason.len() < 200, "{reason}");
     }
