@@ -1,5 +1,6 @@
 //! The daemon: everything wired together, from readiness to a clean end.
 
+mod arrivals;
 mod claims;
 mod control_socket;
 mod edits;

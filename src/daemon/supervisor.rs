@@ -16,7 +16,7 @@ use super::edits::PendingEdits;
 use super::links::Links;
 use super::metrics_server::MetricsServer;
 use super::plan::{Plan, Service, plan};
-use super::port_task::{PortEvent, PortReport};
+use super::port_task::{Guest, PortEvent, PortReport};
 use super::ports::{Ports, Started, Terms};
 use super::remembered::Remembered;
 use super::sources::{Health, Sources};
@@ -190,6 +190,16 @@ impl Supervisor {
         self.sources.have_all_spoken()
     }
 
+    /// Tells whether a guest is there already when its port begins to be served: after a restart
+    /// of this program, one that was heard here last has not moved.
+    fn guest_of(&self, lease: &Lease) -> Guest {
+        if clock::mono() < STARTED && lease.node == self.config.node && lease.last_seen.is_some() {
+            Guest::Settled
+        } else {
+            Guest::Awaited
+        }
+    }
+
     /// Tells systemd and `/readyz`, once, that every source has given its first snapshot.
     fn tell_ready(&self) {
         if self.is_ready() && !self.ready.swap(true, Ordering::Relaxed) {
@@ -288,7 +298,8 @@ impl Supervisor {
                     "the VM sent a relay's option 82; it was ignored",
                 );
             }
-            PortEvent::Noted(_, Note::Released | Note::Arrived) => {}
+            PortEvent::Arrived(message) => self.arrived(&interface, &key, message).await,
+            PortEvent::Noted(_, Note::Released | Note::Arrived | Note::Announced) => {}
         }
     }
 
@@ -380,7 +391,9 @@ impl Supervisor {
         }
         let parameters = service.network.parameters(&assignment.lease, self.config.server_duid);
         let metrics = self.metrics.network(service.network.name.as_str());
-        let started = self.ports.serve(interface, Terms { service, parameters, metrics }).await;
+        let guest = self.guest_of(&assignment.lease);
+        let terms = Terms { service, parameters, guest, metrics };
+        let started = self.ports.serve(interface, terms).await;
         let (state, reason) = match started {
             Started::Serving => (PortState::Serving, shortage(&assignment)),
             Started::Full(reason) => {
@@ -415,7 +428,7 @@ impl Supervisor {
     }
 
     /// Lets the store make the next batch of leases durable, unless one is under way.
-    fn write(&mut self) {
+    pub(super) fn write(&mut self) {
         let Some(changes) = self.next_batch() else {
             return;
         };
@@ -519,6 +532,9 @@ const GAUGE_DELAY: Duration = Duration::from_millis(200);
 
 /// How often "last seen" is written down, in seconds.
 const SEEN_GRANULARITY: u64 = 60;
+
+/// Until when, on a clock that starts with this program, ports that come up were there before it.
+const STARTED: Mono = Mono::from_millis(10_000);
 
 /// How often one thing about one port is logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);

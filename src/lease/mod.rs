@@ -46,7 +46,7 @@ pub struct Lease {
     pub hostname: Option<String>,
     /// When the lease was made.
     pub created: Wall,
-    /// The node that last served it.
+    /// The node to which the VM came last: where it was heard, not where it was only expected.
     pub node: String,
     /// When the guest was last heard, to the minute at best: it is not written at every packet.
     pub last_seen: Option<Wall>,

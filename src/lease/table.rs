@@ -156,7 +156,8 @@ impl LeaseTable {
             prefix: old.as_ref().and_then(|lease| lease.prefix),
             hostname,
             created: old.as_ref().map_or(occasion.wall, |lease| lease.created),
-            node: occasion.node.to_owned(),
+            // Where the VM was heard last: a port that waits for it does not say that it came.
+            node: old.as_ref().map_or_else(|| occasion.node.to_owned(), |lease| lease.node.clone()),
             last_seen: old.as_ref().and_then(|lease| lease.last_seen),
             conflict: old.as_ref().is_some_and(|lease| lease.conflict),
         };
@@ -211,6 +212,14 @@ impl LeaseTable {
         }
         lease.last_seen = Some(wall);
         Some(lease.clone())
+    }
+
+    /// Notes that the VM has come to a port of a node, and was heard there. Returns the node where
+    /// it was before; `None`: there is no such lease.
+    pub fn arrived(&mut self, key: &LeaseKey, occasion: Occasion<'_>) -> Option<String> {
+        let lease = self.leases.get_mut(key)?;
+        lease.last_seen = Some(occasion.wall);
+        Some(std::mem::replace(&mut lease.node, occasion.node.to_owned()))
     }
 
     /// Takes a lease out; its addresses are free.
