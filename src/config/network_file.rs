@@ -169,7 +169,7 @@ fn common(root: &Section<'_>, has_ipv6: bool) -> Common {
         ntp: list(root, "ntp", server_address).unwrap_or_default(),
         mtu: root.get("mtu").and_then(|item| mtu(&item, has_ipv6)),
         captive_portal: services::captive_portal(root),
-        resolvers: services::resolvers(root),
+        resolvers: services::resolvers(root).unwrap_or_default(),
     }
 }
 

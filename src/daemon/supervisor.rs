@@ -420,6 +420,10 @@ impl Supervisor {
             let vm = entry.lease.as_ref().map_or("-", |lease| lease.key.vm.as_str());
             let state = entry.state.as_str();
             match &entry.reason {
+                // It has all that it needs, and yet it is not served.
+                Some(reason) if self.refused.contains(interface) => {
+                    tracing::warn!(interface, vm, %reason, "port is {state}");
+                }
                 Some(reason) => tracing::info!(interface, vm, %reason, "port is {state}"),
                 None => tracing::info!(interface, vm, "port is {state}"),
             }

@@ -177,6 +177,10 @@ pub struct VmEntry {
     pub ntp: Option<Vec<IpAddr>>,
     /// Replaces the network's MTU.
     pub mtu: Option<u16>,
+    /// Replaces the network's captive portal.
+    pub captive_portal: Option<CaptivePortal>,
+    /// Replaces the network's encrypted resolvers; empty: none.
+    pub resolvers: Option<Vec<EncryptedResolver>>,
     /// Replaces the network's IPv4 routes.
     pub routes: Option<Vec<Ipv4Route>>,
     /// Replaces the network's boot rules; empty: no network boot.
@@ -261,6 +265,8 @@ pub(crate) mod tests {
             dns: None,
             ntp: None,
             mtu: None,
+            captive_portal: None,
+            resolvers: None,
             routes: None,
             boot: None,
             ipv4_options: Vec::new(),
