@@ -414,6 +414,32 @@ fn the_second_of_two_stored_leases_with_one_address_is_set_aside() {
     assert!(refused[0].contains("lab/vm-2"), "{}", refused[0]);
 }
 
+#[test]
+fn the_vm_unseen_for_longest_goes_first_and_none_that_is_here_or_reserved() {
+    let network = network("10.0.0.10", "10.0.0.15", OnDecline::Keep);
+    let mut table = LeaseTable::default();
+    // VM 1 was made at 100 and never heard; VM 2 was heard at 300; VM 200 has its reservation.
+    for (vm, heard) in [(1, None), (2, Some(300)), (200, Some(50))] {
+        let occasion = Occasion { node: "node-a", wall: Wall(100) };
+        table.assign(&network, &key(vm, 0), occasion);
+        if let Some(heard) = heard {
+            table.seen(&key(vm, 0), Wall(heard), 1);
+        }
+    }
+    let unseen = |before, here: &[u8]| {
+        table.longest_unseen(&network, Family::Ipv4, Wall(before), |lease| {
+            here.iter().any(|vm| key(*vm, 0).vm == lease.vm)
+        })
+    };
+    assert_eq!(unseen(100, &[]), None);
+    assert_eq!(unseen(101, &[]), Some(key(1, 0)));
+    assert_eq!(unseen(300, &[1]), None);
+    assert_eq!(unseen(301, &[1]), Some(key(2, 0)));
+    assert_eq!(unseen(1_000, &[1, 2]), None);
+    // It would be of no help to a newcomer that lacks the other family.
+    assert_eq!(table.longest_unseen(&network, Family::Ipv6, Wall(1_000), |_| false), None);
+}
+
 fn key(vm: u8, nic: u8) -> LeaseKey {
     let nic = if nic == 0 { NicName::default() } else { format!("nic-{nic}").parse().unwrap() };
     LeaseKey { network: "blue".parse().unwrap(), vm: format!("lab/vm-{vm}").parse().unwrap(), nic }
@@ -462,6 +488,7 @@ fn network(first: &str, last: &str, on_decline: OnDecline) -> Network {
         ipv6: None,
         boot: Arc::default(),
         on_decline,
+        reclaim_after: None,
         vms: vec![VmEntry {
             id: "lab/vm-200".parse().unwrap(),
             nic: None,

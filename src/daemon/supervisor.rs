@@ -321,9 +321,7 @@ impl Supervisor {
     }
 
     async fn serve(&mut self, interface: &str, service: Service) {
-        let occasion = Occasion { node: &self.config.node, wall: clock::wall() };
-        let assignment = self.table.assign(&service.network, &service.key, occasion);
-        self.writes.note(&service.key, assignment.change);
+        let assignment = self.assign(&service.network, &service.key);
         let network = Some(Arc::clone(&service.network));
         let lease = Some(assignment.lease.clone());
         if let Some(reason) = nothing_to_give(&service.network, &assignment) {

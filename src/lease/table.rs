@@ -221,6 +221,36 @@ impl LeaseTable {
         Some(self.assign(network, key, occasion).lease)
     }
 
+    /// Returns whose lease may go when a newcomer finds the ranges of `family` full: of the leases
+    /// that hold an address of them and were last heard before `before`, the one unseen for
+    /// longest. Never one that `is_here` knows to have a port.
+    pub fn longest_unseen(
+        &self,
+        network: &Network,
+        family: Family,
+        before: Wall,
+        is_here: impl Fn(&LeaseKey) -> bool,
+    ) -> Option<LeaseKey> {
+        let would_help = |lease: &Lease| match family {
+            Family::Ipv4 => network
+                .ipv4
+                .as_ref()
+                .zip(lease.ipv4)
+                .is_some_and(|(ipv4, address)| ipv4.pool.contains(address)),
+            Family::Ipv6 => network
+                .ipv6
+                .as_ref()
+                .zip(lease.ipv6)
+                .is_some_and(|(ipv6, address)| ipv6.pool.contains(address)),
+        };
+        let heard = |lease: &Lease| lease.last_seen.unwrap_or(lease.created);
+        self.iter()
+            .filter(|lease| lease.key.network == network.name && heard(lease) < before)
+            .filter(|lease| would_help(lease) && !is_here(&lease.key))
+            .min_by_key(|lease| heard(lease))
+            .map(|lease| lease.key.clone())
+    }
+
     /// Notes that the guest was heard. Returns the lease if that is worth writing down: not more
     /// than once in `granularity` seconds.
     pub fn seen(&mut self, key: &LeaseKey, wall: Wall, granularity: u64) -> Option<Lease> {
