@@ -44,6 +44,8 @@ scenarios! {
     decline,
     // What happens around them.
     restart,
+    store_full,
+    store_damaged,
     replug,
     netdev,
     switch_away,

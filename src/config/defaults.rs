@@ -132,8 +132,19 @@ impl Page {
     }
 
     fn network(&mut self, network: &Network) {
-        let Network { name, matcher, hostname, common, gateway, ipv4, ipv6, boot, on_decline, vms } =
-            network;
+        let Network {
+            name,
+            matcher,
+            hostname,
+            common,
+            gateway,
+            ipv4,
+            ipv6,
+            boot,
+            on_decline,
+            reclaim_after,
+            vms,
+        } = network;
         self.title(&format!("network {name}"));
         self.value("name", quoted(name));
         self.value("hostname", quoted(hostname.as_str()));
@@ -146,7 +157,8 @@ impl Page {
                 OnDecline::Reassign => quoted("reassign"),
             },
         );
-        self.value("reclaim-after", quoted("never"));
+        let reclaim_after = reclaim_after.map_or_else(|| quoted("never"), duration);
+        self.value("reclaim-after", reclaim_after);
         self.matcher(matcher);
         self.gateway(gateway);
         if let Some(ipv4) = ipv4 {

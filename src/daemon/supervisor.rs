@@ -369,9 +369,7 @@ impl Supervisor {
     }
 
     async fn serve(&mut self, interface: &str, service: Service) {
-        let occasion = Occasion { node: &self.config.node, wall: clock::wall() };
-        let assignment = self.table.assign(&service.network, &service.key, occasion);
-        self.writes.note(&service.key, assignment.change);
+        let assignment = self.assign(&service.network, &service.key);
         let network = Some(Arc::clone(&service.network));
         let lease = Some(assignment.lease.clone());
         if let Some(reason) = nothing_to_give(&service.network, &assignment) {
@@ -402,7 +400,7 @@ impl Supervisor {
             }
             Started::Failed(reason) => {
                 self.refused.insert(interface.to_owned());
-                self.retry_at = Some(clock::mono().after(RETRY_INTERVAL));
+                self.retry_after(RETRY_INTERVAL);
                 (PortState::NoDevice, Some(reason))
             }
         };
@@ -474,9 +472,15 @@ impl Supervisor {
                 if self.writes.failed(error.clone()) {
                     tracing::error!(%error, "writing leases; known VMs are served on, new ones wait");
                 }
-                self.retry_at = Some(clock::mono().after(RETRY_INTERVAL));
+                self.retry_after(self.writes.pause());
             }
         }
+    }
+
+    /// Has what failed tried again after `pause`, or earlier if something else is due then.
+    fn retry_after(&mut self, pause: Duration) {
+        let at = clock::mono().after(pause);
+        self.retry_at = Some(self.retry_at.map_or(at, |earlier| earlier.min(at)));
     }
 
     /// Tries again what failed a while ago.
@@ -528,7 +532,7 @@ fn family(protocol: Protocol) -> Family {
 /// Why a port with a new address is not served yet.
 const NOT_YET_DURABLE: &str = "its new lease is not yet durable";
 
-/// How long a store in trouble, or a port that could not be started, is left alone.
+/// How long a port that could not be started is left alone.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long gauges may lag behind.

@@ -63,6 +63,14 @@ pub enum EditError {
         /// Who was to have it.
         wanted: Box<LeaseKey>,
     },
+    /// A row of the store that cannot be trusted names it.
+    #[error("{address} is kept for {holder} of the store; release it there first")]
+    Withheld {
+        /// The address.
+        address: IpAddr,
+        /// Whom it is kept for.
+        holder: String,
+    },
     /// The files say whose it is.
     #[error("{address} is reserved for {vm} in the network's file; change it there")]
     Reserved {
@@ -112,7 +120,7 @@ impl LeaseTable {
         }
         // Each goes back to what it was before its first edit; only all of these fit together.
         for (key, _) in &before {
-            self.remove(key);
+            self.take_out(key);
         }
         let mut seen = HashSet::new();
         for (key, lease) in &before {
@@ -146,6 +154,9 @@ impl LeaseTable {
                         let (holder, wanted) = (Box::new(holder.clone()), Box::new(key.clone()));
                         return Err(EditError::Held { address: *address, holder, wanted });
                     }
+                    if let Some(holder) = self.withheld_from(key, *address) {
+                        return Err(EditError::Withheld { address: *address, holder });
+                    }
                 }
                 before.push((key.clone(), self.get(key).cloned()));
                 let mut lease = self.get(key).cloned().unwrap_or_else(|| new(key, occasion));
@@ -168,7 +179,7 @@ impl LeaseTable {
                 if holder == *key {
                     return Ok(());
                 }
-                if let Some(mut lease) = self.remove(&holder) {
+                if let Some(mut lease) = self.take_out(&holder) {
                     before.push((holder, Some(lease.clone())));
                     match address {
                         IpAddr::V4(_) => lease.ipv4 = None,

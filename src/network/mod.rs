@@ -55,6 +55,9 @@ pub struct Network {
     pub boot: Arc<[BootRule]>,
     /// What a DECLINE does.
     pub on_decline: OnDecline,
+    /// How long a VM must be unseen on every node, in seconds, before a newcomer that finds the
+    /// ranges full may have its addresses; `None`: for ever.
+    pub reclaim_after: Option<u32>,
     /// `[[vm]]`, in file order.
     pub vms: Vec<VmEntry>,
 }
@@ -248,6 +251,7 @@ pub(crate) mod tests {
             ipv6: None,
             boot: Arc::default(),
             on_decline: OnDecline::Keep,
+            reclaim_after: None,
             vms: Vec::new(),
         }
     }
