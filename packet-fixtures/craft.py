@@ -72,6 +72,13 @@ class Marked:
         self.frame, self.marks = frame, marks
 
 
+class After:
+    """Time that passes before the next step: what an arrived guest is told by then."""
+
+    def __init__(self, time):
+        self.time = time
+
+
 def with_checksum(frame, checksum):
     """The frame with this UDP checksum, right or not."""
     frame[UDP].chksum = checksum
@@ -657,6 +664,45 @@ case("arp/rarp", "A hypervisor announces a VM that has migrated by RARP.", "D3; 
 case("arp/reply", "A reply to somebody's question says nothing to us.", "D3; RFC 826",
      arp(2, OWN, OTHER, to=OTHER_GUEST, target=OTHER_GUEST))
 
+# --- Live migration ------------------------------------------------------------------------------
+
+GARP = arp(1, OWN, OWN)
+NA = nd(ICMPv6ND_NA(R=0, S=0, O=1, tgt=OWN6), ICMPv6NDOptDstLLAddr(lladdr=GUEST), src=OWN6,
+        dst="ff02::1")
+RENEW4 = dhcp4("request", **RENEWING)
+RENEW6 = client_message(DHCP6_Renew, ia_na(1, OWN6))
+AT_ONCE = After("0s")
+MIGRATION = {"network": "migration", "mac": GUEST}
+
+case("arrival/rarp", "A VM that a hypervisor announces by RARP is told of the gateway, the server, our "
+     "router and the routers that are no more: at once and after 1, 3 and 7 s.",
+     "D3; D4; RFC 903; RFC 5227 2.3; RFC 4861 7.2.6; RFC 4861 6.2.5",
+     rarp(), AT_ONCE, After("1s"), After("1s"), After("1s"), After("4s"), After("60s"), **MIGRATION)
+case("arrival/rarp-repeated", "QEMU announces a VM several times; that is one arrival.", "D3; RFC 903",
+     rarp(), AT_ONCE, rarp(), rarp(), AT_ONCE, After("12s"), rarp(), AT_ONCE, **MIGRATION)
+for kind, first in (("gratuitous-arp", GARP), ("unsolicited-na", NA), ("rs", nd(ICMPv6ND_RS(), SLLA)),
+                    ("discover", dhcp4("discover")),
+                    ("solicit", client_message(DHCP6_Solicit, ia_na()))):
+    case(f"arrival/{kind}", "It shows that the VM has come, and the VM is told.", "D3; D4",
+         first, AT_ONCE, first, AT_ONCE, **MIGRATION)
+case("arrival/renewals", "A VM that has moved here is answered as if it had always been here, and told "
+     "of the gateway after its first frame alone.", "D3; D4; D5; RFC 2131 4.3.2; RFC 9915 18.3.4",
+     RENEW4, AT_ONCE, RENEW6, AT_ONCE, network="dual-stack", mac=GUEST)
+case("arrival/reboot", "A VM that boots again where it moved to gets what it had.",
+     "D3; D5; RFC 2131 4.3.2", dhcp4("request", asked(OWN)), AT_ONCE, network="dual-stack", mac=GUEST)
+case("arrival/router-left-alone", "Without the gateway's MAC nobody speaks for the gateway: the guest "
+     "hears of routers alone.", "D4", rarp(), AT_ONCE, network="migration-router", mac=GUEST)
+case("arrival/trunk", "On a trunk the announcements carry the guest's tag.", "D4; IEEE 802.1Q 9.6",
+     Marked(rarp(), "vlan=100"), AT_ONCE, trunk_vlan=100, **MIGRATION)
+case("arrival/small-outbox", "What finds no room goes with the next outbox; no reply is pushed out.",
+     "D4; E1", dhcp4("discover"), AT_ONCE, outbox=1, **MIGRATION)
+case("arrival/other-mac", "Who speaks with another MAC than the port's, or for one, makes nobody arrive.",
+     "D3; E2", rarp(mac=OTHER_GUEST, sender=OTHER_GUEST), AT_ONCE, rarp(sender=OTHER_GUEST), AT_ONCE,
+     arp(1, OWN, OWN, mac=OTHER_GUEST), arp(1, OWN, OWN, sender=OTHER_GUEST), AT_ONCE, rarp(), AT_ONCE,
+     **MIGRATION)
+case("arrival/as-gateway", "A VM that announces the gateway's address makes nobody arrive.", "D3; C5",
+     arp(2, GATEWAY, GATEWAY, target=GUEST), AT_ONCE, **MIGRATION)
+
 # --- Hostile frames -------------------------------------------------------------------------------
 
 
@@ -1065,6 +1111,9 @@ def files(name):
     lines += [f"{key.replace('_', '-')} = {json.dumps(value)}" for key, value in facts.items()]
     yield folder / "case.toml", "\n".join(lines) + "\n"
     for number, frame in enumerate(frames, 1):
+        if isinstance(frame, After):
+            yield folder / f"{number:02}-after.txt", f"{frame.time}\n"
+            continue
         marks = frame.marks if isinstance(frame, Marked) else ()
         octets = bytes(frame.frame if isinstance(frame, Marked) else frame)
         text = "".join(f"#! {mark}\n" for mark in marks)
@@ -1074,10 +1123,14 @@ def files(name):
 
 def left_over(name, told):
     """Inputs, and what was recorded for them, that the table no longer holds."""
-    for path in sorted((HERE / name).glob("*-in.hex")):
+    for path in sorted([*(HERE / name).glob("*-in.hex"), *(HERE / name).glob("*-after.txt")]):
         if path not in told:
             yield path
-            yield path.with_name(path.name.replace("-in.hex", "-out.txt"))
+            yield output_of(path)
+
+
+def output_of(path):
+    return path.with_name(path.name.split("-")[0] + "-out.txt")
 
 
 def write():
@@ -1114,9 +1167,12 @@ def show(prefix):
         if not name.startswith(prefix):
             continue
         print(f"\n=== {name}\n" + (folder / "case.toml").read_text().splitlines()[1])
-        for path in sorted(folder.glob("*-in.hex")):
-            print(f"-> {path.name[:2]} {describe_input(octets_of(path.read_text()))}")
-            out = path.with_name(path.name.replace("-in.hex", "-out.txt"))
+        for path in sorted([*folder.glob("*-in.hex"), *folder.glob("*-after.txt")]):
+            text = path.read_text()
+            said = text.strip() + " later" if path.suffix == ".txt" else \
+                describe_input(octets_of(text))
+            print(f"-> {path.name[:2]} {said}")
+            out = output_of(path)
             for part in out.read_text().split("\n\n") if out.is_file() else []:
                 if part.startswith("#"):
                     print("  " + part.strip())

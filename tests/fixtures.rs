@@ -14,11 +14,12 @@ use std::path::{Path, PathBuf};
 use common::{Subject, Templates, cases, fixtures, inputs, parse_hex};
 use leasehold::binding::PortFacts;
 use leasehold::outcome::{DropReason, Verdict};
-use leasehold::replay::output_text;
+use leasehold::replay::{frames_text, output_text};
 use leasehold::responder::{PortResponder, RateLimit, Turn};
 use leasehold::time::Mono;
 use leasehold::wire::{Frame, Mac, Outbox};
 use serde::Deserialize;
+use std::time::Duration;
 
 /// `case.toml`.
 #[derive(Debug, Deserialize)]
@@ -95,7 +96,7 @@ fn every_drop_reason_has_a_case() {
     let seen: BTreeSet<&str> = cases()
         .iter()
         .flat_map(|folder| run(&templates, folder))
-        .filter_map(|step| match step.turn.outcome.verdict {
+        .filter_map(|step| match step.turn?.outcome.verdict {
             Verdict::Dropped(reason) => Some(reason.as_str()),
             Verdict::Replied(_) | Verdict::Noted(_) => None,
         })
@@ -215,7 +216,8 @@ fn rewrite() -> bool {
 struct Step {
     file: PathBuf,
     text: String,
-    turn: Turn,
+    /// None: no frame came in, time passed.
+    turn: Option<Turn>,
 }
 
 fn run(templates: &Templates, folder: &Path) -> Vec<Step> {
@@ -238,18 +240,55 @@ fn run(templates: &Templates, folder: &Path) -> Vec<Step> {
     let limit = RateLimit { frames_per_second, burst };
     let mut responder = PortResponder::new(binding, limit, Mono::default(), 1);
     let mut outbox = Outbox::new(case.outbox);
-    inputs(folder)
+    let mut now = Mono::default();
+    let mut steps = waits(folder);
+    steps.extend(inputs(folder));
+    steps.sort();
+    steps
         .into_iter()
         .map(|(number, file)| {
             let text = fs::read_to_string(&file).expect("it was listed");
-            let bytes = parse_hex(&text);
-            let frame = frame(&text, &bytes);
-            outbox.clear();
-            let turn = responder.handle_frame(Mono::default(), &frame, &mut outbox);
-            let text = output_text(&turn, &outbox);
+            let (text, turn) = if file.extension().is_some_and(|extension| extension == "hex") {
+                let bytes = parse_hex(&text);
+                let frame = frame(&text, &bytes);
+                outbox.clear();
+                let turn = responder.handle_frame(now, &frame, &mut outbox);
+                (output_text(&turn, &outbox), Some(turn))
+            } else {
+                now = now.after(seconds(&text));
+                (told_text(&mut responder, now, &mut outbox), None)
+            };
             Step { file: folder.join(format!("{number}-out.txt")), text, turn }
         })
         .collect()
+}
+
+/// The `NN-after.txt` of one case: number and file.
+fn waits(folder: &Path) -> Vec<(String, PathBuf)> {
+    let entries = fs::read_dir(folder).expect("the folder can be read");
+    let wait = |path: PathBuf| {
+        let number = path.file_name()?.to_str()?.strip_suffix("-after.txt")?.to_owned();
+        Some((number, path))
+    };
+    entries.flatten().filter_map(|entry| wait(entry.path())).collect()
+}
+
+/// Reads how much time passes: `3s`.
+fn seconds(text: &str) -> Duration {
+    let number = text.trim().strip_suffix('s').and_then(|number| number.parse().ok());
+    Duration::from_secs(number.unwrap_or_else(|| panic!("{text:?} is not a time such as 3s")))
+}
+
+/// What an arrived guest is told by `now`, over as many outboxes as it takes.
+fn told_text(responder: &mut PortResponder, now: Mono, outbox: &mut Outbox) -> String {
+    let mut told = 0;
+    let mut text = String::new();
+    while responder.has_arrival_due(now) {
+        outbox.clear();
+        told += responder.handle_arrival(now, outbox);
+        text += &frames_text(outbox);
+    }
+    format!("# {told} announcements\n{text}")
 }
 
 /// Reads the marks that say what the kernel said beside the frame: `#! vlan=100`.

@@ -1,7 +1,8 @@
 //! Patterns of `*` (any run) and `?` (any one), over text and over bytes.
 
 /// Matches the whole `text` against `pattern`, character by character.
-pub(super) fn matches_text(pattern: &str, text: &str) -> bool {
+#[must_use]
+pub fn matches_text(pattern: &str, text: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
     let text: Vec<char> = text.chars().collect();
     matches(&pattern, &text, Wildcards { run: '*', one: '?' })

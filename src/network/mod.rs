@@ -17,7 +17,7 @@ pub use boot::{
     Architecture, BootRule, BootUrl, BootUrlError, MAX_RULES, MAX_SERVER_NAME, MAX_TEXT,
     is_host_name,
 };
-pub use glob::matches_bytes;
+pub use glob::{matches_bytes, matches_text};
 pub use matching::{Match, choose};
 pub use names::{DomainName, DomainNameError, Hostname, HostnameTemplate};
 pub use parameters::{
@@ -55,6 +55,9 @@ pub struct Network {
     pub boot: Arc<[BootRule]>,
     /// What a DECLINE does.
     pub on_decline: OnDecline,
+    /// How long a VM must be unseen on every node, in seconds, before a newcomer that finds the
+    /// ranges full may have its addresses; `None`: for ever.
+    pub reclaim_after: Option<u32>,
     /// `[[vm]]`, in file order.
     pub vms: Vec<VmEntry>,
 }
@@ -248,12 +251,13 @@ pub(crate) mod tests {
             ipv6: None,
             boot: Arc::default(),
             on_decline: OnDecline::Keep,
+            reclaim_after: None,
             vms: Vec::new(),
         }
     }
 
     /// Makes a `[[vm]]` entry that overrides nothing.
-    pub(super) fn entry(vm: &str, nic: Option<&str>) -> VmEntry {
+    pub(crate) fn entry(vm: &str, nic: Option<&str>) -> VmEntry {
         VmEntry {
             id: vm.parse().unwrap(),
             nic: nic.map(|nic| nic.parse().unwrap()),
