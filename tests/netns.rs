@@ -44,6 +44,7 @@ scenarios! {
     decline,
     // What happens around them.
     restart,
+    reclaim,
     store_full,
     store_damaged,
     replug,
