@@ -500,6 +500,8 @@ fn network(first: &str, last: &str, on_decline: OnDecline) -> Network {
             dns: None,
             ntp: None,
             mtu: None,
+            captive_portal: None,
+            resolvers: None,
             routes: None,
             boot: None,
             ipv4_options: Vec::new(),

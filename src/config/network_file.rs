@@ -171,7 +171,7 @@ fn common(root: &Section<'_>, has_ipv6: bool) -> Common {
         ntp: list(root, "ntp", server_address).unwrap_or_default(),
         mtu: root.get("mtu").and_then(|item| mtu(&item, has_ipv6)),
         captive_portal: services::captive_portal(root),
-        resolvers: services::resolvers(root),
+        resolvers: services::resolvers(root).unwrap_or_default(),
     }
 }
 
@@ -285,7 +285,6 @@ fn gateway(root: &Section<'_>, ipv4: &Part<Ipv4Part>, ipv6: &Part<Ipv6Part>) -> 
     {
         item.error("answer-ping = true is not available in this version; write false");
     }
-    warn_of_what_is_not_done(&section);
     let current = ipv6.checked().and_then(|part| part.network.gateway);
     let retire = list(&section, "retire", |item| retired(item, current, ipv6.is_absent()));
     GatewayKeys {
@@ -293,15 +292,6 @@ fn gateway(root: &Section<'_>, ipv4: &Part<Ipv4Part>, ipv6: &Part<Ipv6Part>) -> 
         announce: standing_in("announce"),
         retire: retire.unwrap_or_default(),
         mac: mac.and_then(|item| daemon_file::unicast_mac(&item)),
-    }
-}
-
-/// Keys that are checked already, and not yet acted on.
-fn warn_of_what_is_not_done(gateway: &Section<'_>) {
-    let announce = gateway.get("announce").filter(|item| item.is_true());
-    for item in [announce, gateway.get("retire")].into_iter().flatten() {
-        let message = format!("{:?} has no effect in this version; leave it out", item.key);
-        item.file.warn(item.span, message);
     }
 }
 

@@ -1,7 +1,9 @@
 //! The daemon: everything wired together, from readiness to a clean end.
 
+mod arrivals;
 mod claims;
 mod control_socket;
+mod edits;
 mod exchange;
 mod links;
 mod listing;
@@ -11,7 +13,10 @@ mod port_task;
 mod ports;
 mod reclaim;
 mod reload;
+mod remembered;
 mod sources;
+#[cfg(test)]
+mod storm;
 mod supervisor;
 mod writes;
 
@@ -27,6 +32,7 @@ use tokio::sync::{mpsc, oneshot};
 use control_socket::{ControlSocket, ListenError};
 use metrics_server::MetricsServer;
 use ports::Ports;
+use remembered::Remembered;
 use sources::Sources;
 use supervisor::{Inputs, Parts, Supervisor};
 
@@ -102,6 +108,7 @@ async fn serve(config: Config, broker: BrokerClient) -> Result<Ports, RunError> 
     metrics.config_loaded(clock::wall());
 
     let config = Arc::new(config);
+    let remembered = Remembered::open(&config);
     let parts = Parts {
         config,
         table,
@@ -111,6 +118,7 @@ async fn serve(config: Config, broker: BrokerClient) -> Result<Ports, RunError> 
         metrics_server,
         sources,
         ports,
+        remembered,
         ready,
     };
     let inputs = Inputs {

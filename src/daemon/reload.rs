@@ -65,6 +65,7 @@ impl Supervisor {
             new.metrics_listen = old.metrics_listen;
         }
         let config = Arc::new(new);
+        self.remembered.forget_unheard();
         let mut concerned = self.sources.replace(&old, &config, &mut self.claims).await;
         self.metrics
             .retain_networks(|name| config.networks.iter().any(|new| new.name.as_str() == name));

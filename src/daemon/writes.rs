@@ -45,6 +45,11 @@ impl Writes {
         !self.undurable.contains(key)
     }
 
+    /// Tells whether the store has a lease just as the table has it.
+    pub(super) fn is_written(&self, key: &LeaseKey) -> bool {
+        !self.changed.contains(key) && !self.under_way.contains(key)
+    }
+
     /// Returns how many leases wait to be made durable.
     pub(super) fn waiting(&self) -> usize {
         self.undurable.len()

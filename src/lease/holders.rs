@@ -206,7 +206,7 @@ impl<A: PoolAddress> Holders<A> {
     }
 
     /// Names the NIC for which a damaged row keeps an address, if that is another than `key`.
-    fn withheld_from(&self, key: &LeaseKey, address: A) -> Option<String> {
+    pub(super) fn withheld_from(&self, key: &LeaseKey, address: A) -> Option<String> {
         match self.networks.get(&key.network)?.withheld.get(&address)? {
             Some(owner) if owner == key => None,
             Some(owner) => Some(format!("{} {} by a damaged row", owner.vm, owner.nic)),

@@ -3,12 +3,14 @@
 //! Identity comes from the port: a lease is keyed by network, VM and NIC, never by a MAC, a client
 //! identifier or a DUID. Pure: the table is given the time and says what must be made durable.
 
+mod edit;
 mod holders;
 mod name;
 mod runs;
 mod slots;
 mod table;
 
+pub use edit::{Edit, EditError};
 pub use name::{NameError, NetworkName, NicName, VmId};
 pub use table::{Assignment, Family, LeaseChange, LeaseTable, NoAddress, Occasion, Usage};
 
@@ -47,7 +49,7 @@ pub struct Lease {
     pub hostname: Option<String>,
     /// When the lease was made.
     pub created: Wall,
-    /// The node that last served it.
+    /// The node to which the VM came last: where it was heard, not where it was only expected.
     pub node: String,
     /// When the guest was last heard, to the minute at best: it is not written at every packet.
     pub last_seen: Option<Wall>,

@@ -4,7 +4,7 @@
 //! lease changed, and the caller serves it only after the store has it. No address is ever held by
 //! two leases of one network: every change goes through `hold` and `free`.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::holders::{Holders, Request, in_ranges};
 use super::slots::{Slot, Slots};
@@ -178,7 +178,8 @@ impl LeaseTable {
             prefix: old.as_ref().and_then(|lease| lease.prefix),
             hostname,
             created: old.as_ref().map_or(occasion.wall, |lease| lease.created),
-            node: occasion.node.to_owned(),
+            // Where the VM was heard last: a port that waits for it does not say that it came.
+            node: old.as_ref().map_or_else(|| occasion.node.to_owned(), |lease| lease.node.clone()),
             last_seen: old.as_ref().and_then(|lease| lease.last_seen),
             conflict: old.as_ref().is_some_and(|lease| lease.conflict),
         };
@@ -265,14 +266,45 @@ impl LeaseTable {
         Some(lease.clone())
     }
 
+    /// Notes that the VM has come to a port of a node, and was heard there. Returns the node where
+    /// it was before; `None`: there is no such lease.
+    pub fn arrived(&mut self, key: &LeaseKey, occasion: Occasion<'_>) -> Option<String> {
+        let lease = self.leases.get_mut(key)?;
+        lease.last_seen = Some(occasion.wall);
+        Some(std::mem::replace(&mut lease.node, occasion.node.to_owned()))
+    }
+
     /// Takes a lease out; its addresses are free, and those that a damaged row keeps for it.
     pub fn remove(&mut self, key: &LeaseKey) -> Option<Lease> {
         self.ipv4.give_up(key);
         self.ipv6.give_up(key);
+        self.take_out(key)
+    }
+
+    /// Takes a lease out; its addresses are free.
+    pub(super) fn take_out(&mut self, key: &LeaseKey) -> Option<Lease> {
         let lease = self.leases.remove(key)?;
         self.ipv4.free(&key.network, lease.ipv4);
         self.ipv6.free(&key.network, lease.ipv6);
         Some(lease)
+    }
+
+    /// Returns who holds an address.
+    #[must_use]
+    pub fn holder(&self, network: &NetworkName, address: IpAddr) -> Option<&LeaseKey> {
+        let slot = match address {
+            IpAddr::V4(address) => self.ipv4.holder(network, address),
+            IpAddr::V6(address) => self.ipv6.holder(network, address),
+        };
+        Some(&self.leases.lease(slot?)?.key)
+    }
+
+    /// Names the VM for which a damaged row keeps an address, if that is not the key's own.
+    pub(super) fn withheld_from(&self, key: &LeaseKey, address: IpAddr) -> Option<String> {
+        match address {
+            IpAddr::V4(address) => self.ipv4.withheld_from(key, address),
+            IpAddr::V6(address) => self.ipv6.withheld_from(key, address),
+        }
     }
 
     /// Counts one network's IPv4 leases and addresses.
@@ -332,7 +364,7 @@ impl LeaseTable {
 
     /// Puts the lease in the place of what its key held before. The caller has made sure that its
     /// addresses are free or its own.
-    fn replace(&mut self, lease: Lease) {
+    pub(super) fn replace(&mut self, lease: Lease) {
         let network = lease.key.network.clone();
         let (ipv4, ipv6) = (lease.ipv4, lease.ipv6);
         if let Some(old) = self.leases.get(&lease.key) {
@@ -395,7 +427,7 @@ impl LeaseTable {
 
 /// A held address outside today's ranges stays; one outside the subnet, or that the network itself
 /// uses by now, cannot.
-fn may_hold_ipv4(ipv4: &Ipv4Network, address: Ipv4Addr) -> bool {
+pub(super) fn may_hold_ipv4(ipv4: &Ipv4Network, address: Ipv4Addr) -> bool {
     let subnet = ipv4.subnet;
     // RFC 3021: a /31 has no network and no broadcast address, nor has a /32.
     let is_edge =
@@ -406,7 +438,7 @@ fn may_hold_ipv4(ipv4: &Ipv4Network, address: Ipv4Addr) -> bool {
         && address != ipv4.server_id
 }
 
-fn may_hold_ipv6(ipv6: &Ipv6Network, address: Ipv6Addr) -> bool {
+pub(super) fn may_hold_ipv6(ipv6: &Ipv6Network, address: Ipv6Addr) -> bool {
     // The subnet's zero address is the routers' anycast address (RFC 4291, section 2.6.1).
     ipv6.subnet.contains(&address) && address != ipv6.subnet.network()
 }
