@@ -47,6 +47,7 @@ scenarios! {
     replug,
     vlan_and_offload,
     isolation,
+    migration,
     flood,
     reload,
     unprivileged,
