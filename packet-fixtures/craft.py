@@ -198,6 +198,15 @@ case("dhcpv4/discover-named-options", "What the network sets by name is encoded 
 case("dhcpv4/discover-named-options-of-network", "A VM without an option of its own gets the "
      "network's.", "A11; A16", dhcp4("discover", (55, b"\x43\x42")), vm="demo/web-2",
      network="options")
+case("dhcpv4/discover-named-options-of-vm", "A VM's own options by name, its portal and its "
+     "resolvers replace the network's; the rest stays.", "A11; A16; RFC 8910 2.1; RFC 9463 5.1",
+     dhcp4("discover", (55, b"\x11\x07\x04\x72\xa2")), network="everything", vm="demo/web-2")
+case("dhcpv4/discover-fqdn-overloaded", "Where options have moved to file, option 81 is answered in "
+     "the room that they leave.", "A8; A13; RFC 4702 4",
+     dhcp4("discover", (81, b"\0\0\0guest"), (55, bytes([
+         1, 3, 26, 2, 7, 19, 21, 23, 31, 35, 43, 44, 46, 60, 66, 67, 119, 120, 124, 150, 210, 249, 252,
+         162]))),
+     network="options")
 case("dhcpv4/discover-named-option-forced", "An option that is named and forced is given to who does "
      "not ask.", "A11; A16", dhcp4("discover", (55, b"\x03")), network="options")
 case("dhcpv4/discover-ipv6-only", "Option 108 goes to who lists it, and to nobody else.",
@@ -881,6 +890,29 @@ case("hostile/dhcpv4-600-options", "600 options, none of them known.", "E8; A9",
      raw4(options4((53, b"\1"), *((224, b"") for _ in range(600)))))
 case("hostile/dhcpv4-600-pads", "600 pads are no options.", "E8; A9; RFC 2132 3.1",
      raw4(bytes(600) + options4((53, b"\1"))))
+# What costs us most: as many options as are read, in as many parts as possible, over all fields; the
+# longest list, and every option that the answer depends on, each as long as may be.
+EVERY_CODE = bytes(range(254, 0, -1)) + b"\x03"
+MANY_CLASSES = b"\x01l" * 127
+ODD_VENDOR = (b":Arch:0000" * 26)[:255]
+
+
+def costly4(kind="discover", *options, **fields):
+    parts = [(55, EVERY_CODE[at:at + 6]) for at in range(0, 255, 6)]
+    field = options4((52, b"\3"), (53, bytes([1 if kind == "discover" else 3])), (57, b"\x05\xdc"),
+                     *options, (61, bytes(250)), (61, b"x" * 5), (93, bytes([0, 0, 0, 6, 0, 7, 0, 11])),
+                     (60, ODD_VENDOR), (77, MANY_CLASSES), (81, b"\1\0\0" + b"n" * 40),
+                     (82, b"\1\1x"), (116, b"\1"), (175, b"\1"), MACHINE_ID, *parts[22:])
+    return raw4(field, file=options4(*parts[:15]), sname=options4(*parts[15:22]), **fields)
+
+
+case("hostile/dhcpv4-costly", "The costliest messages that a guest can make are answered with all "
+     "that there is to say.", "E8; A8; A9; RFC 3396 5",
+     costly4(), costly4("discover", (80, b"")), costly4("request", asked(OWN)),
+     costly4("request", src=OWN, ciaddr=OWN),
+     dhcp4("discover", (57, b"\x05\xdc"), (61, bytes(255)), (55, b"\x03" * 255), (60, ODD_VENDOR),
+           (77, MANY_CLASSES), (93, bytes([0, 0, 0, 6, 0, 7, 0, 11])), (81, bytes(3))),
+     network="everything")
 case("hostile/dhcpv4-request-contradicts", "A REQUEST of no state: without any address, or with two.",
      "A1; RFC 2131 4.3.2 table 4", dhcp4("request"),
      dhcp4("request", asked(OTHER), src=OWN, ciaddr=OWN))
@@ -969,6 +1001,13 @@ case("hostile/dhcpv6-many-ias", "More IAs, addresses and requested options than 
      "E8; RFC 9915 22", dhcp6(DHCP6_Solicit, client6(), *(ia_na(number) for number in range(40))),
      dhcp6(DHCP6_Solicit, client6(), ia_na(1, *([OWN6] * 40))),
      dhcp6(DHCP6_Solicit, client6(), ia_na(), Raw(opt6(6, b"\0\x17" * 600))))
+case("hostile/dhcpv6-costly", "The costliest messages that a guest can make: as many associations, "
+     "addresses and requested options as are read.", "E8; RFC 9915 22",
+     *(client_message(message, *(ia_na(number, *([OTHER6] * 8)) for number in range(4)),
+                      DHCP6OptOptReq(reqopts=list(range(144, 16, -1))),
+                      Raw(opt6(39, b"\0" + FQDN)), Raw(opt6(0xfff0) * 20))
+       for message in (DHCP6_Solicit, DHCP6_Request, DHCP6_Renew, DHCP6_Rebind)),
+     network="everything")
 case("hostile/dhcpv6-source-address", "A Solicit from a global address, from none, from a group.",
      "B11; RFC 9915 17.1", *(client_message(DHCP6_Solicit, ia_na(), src=source)
                              for source in (OWN6, "::", "ff02::1")))
@@ -1009,6 +1048,9 @@ case("hostile/nd-neighbor-option-length", "The same in a Neighbor Solicitation."
          b"\x01\x00" + bytes(6), b"\x01\x20" + bytes(6), b"\x01\xff" + bytes(6))))
 case("hostile/nd-long-option", "An option of length 40 that is there in full is walked over.",
      "C1; C6; RFC 4861 4.6", nd(ICMPv6ND_RS(), SLLA, Raw(b"\xfd\x28" + bytes(318))))
+case("hostile/nd-costly", "The costliest solicitations: as many options as are read.", "E8; C6",
+     nd(ICMPv6ND_RS(), SLLA, Raw((b"\xfd\x0a" + bytes(78)) * 15)),
+     ask(GATEWAY_LL, SLLA, Raw((b"\xfd\x0a" + bytes(78)) * 15)), network="everything")
 case("hostile/nd-many-options", "150 options.", "E8; C6",
      nd(ICMPv6ND_RS(), Raw((b"\x01\x01" + bytes(6)) * 150)))
 case("hostile/nd-unspecified-with-link-layer-address", "A source link-layer address from ::.",

@@ -121,6 +121,26 @@ fn every_case_says_what_it_shows() {
 }
 
 #[test]
+fn no_row_of_the_table_is_empty() {
+    let of_cases = cases().into_iter().flat_map(|folder| case(&folder).clauses);
+    let of_tests = WITNESSES.iter().map(|(clause, _)| (*clause).to_owned());
+    let witnessed: BTreeSet<String> = of_cases.chain(of_tests).collect();
+    let empty: Vec<String> = CLAUSES
+        .iter()
+        .flat_map(|(letter, last)| (1..=*last).map(move |number| format!("{letter}{number}")))
+        .filter(|clause| !witnessed.contains(clause))
+        .collect();
+    assert!(empty.is_empty(), "nothing witnesses {}", empty.join(", "));
+}
+
+#[test]
+fn every_test_that_witnesses_a_clause_is_there() {
+    for (clause, test) in WITNESSES {
+        assert!(root().join(test).is_file(), "{clause}: there is no {test}");
+    }
+}
+
+#[test]
 fn the_table_in_the_readme_names_every_case_under_its_clauses() {
     let readme = fixtures().join("README.md");
     let text = fs::read_to_string(&readme).expect("packet-fixtures/ has a README.md");
@@ -134,7 +154,7 @@ fn the_table_in_the_readme_names_every_case_under_its_clauses() {
     fs::write(&readme, now).expect("the tree can be written");
 }
 
-/// One row a clause, with the cases that witness it.
+/// One row a clause, with what witnesses it.
 fn clause_table() -> String {
     let mut witnesses: BTreeMap<Vec<Part>, (String, Vec<String>)> = BTreeMap::new();
     for folder in cases() {
@@ -145,7 +165,11 @@ fn clause_table() -> String {
             row.1.push(format!("[{name}]({name})"));
         }
     }
-    let mut table = "| clause | cases |\n| --- | --- |\n".to_owned();
+    for (clause, test) in WITNESSES {
+        let row = witnesses.entry(parts(clause)).or_insert(((*clause).to_owned(), Vec::new()));
+        row.1.push(format!("[{test}](../{test})"));
+    }
+    let mut table = "| clause | cases, and tests that are no case |\n| --- | --- |\n".to_owned();
     for (clause, names) in witnesses.values() {
         let _ = writeln!(table, "| {clause} | {} |", names.join(", "));
     }
@@ -179,6 +203,10 @@ fn parts(clause: &str) -> Vec<Part> {
         }
     }
     parts
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 fn rewrite() -> bool {
@@ -285,3 +313,17 @@ fn case(folder: &Path) -> Case {
 
 const TABLE_BEGIN: &str = "<!-- the table of clauses, made by tests/fixtures.rs -->";
 const TABLE_END: &str = "<!-- end of the table -->";
+/// The clauses that the table must have a row for: letter, and last number.
+const CLAUSES: &[(&str, u32)] = &[("E", 8), ("F", 4), ("A", 17), ("B", 11)];
+/// Tests that witness what no single frame shows.
+const WITNESSES: &[(&str, &str)] = &[
+    ("E1", "tests/mutations.rs"),
+    ("E1", "tests/netns/isolation.sh"),
+    ("E3", "tests/netns/vlan_and_offload.sh"),
+    ("E5", "tests/netns/flood.sh"),
+    ("E8", "tests/mutations.rs"),
+    ("A1", "tests/netns/life_dhclient.sh"),
+    ("A6", "tests/netns/decline.sh"),
+    ("A15", "tests/netns/boot.sh"),
+    ("A17", "tests/netns/dhcpcd.sh"),
+];

@@ -152,6 +152,8 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("toml", &["config"]),
     ("rtnetlink", &["net"]),
     ("pcap_parser", &["replay"]),
+    ("csv::", &["cli"]),
+    ("roxmltree", &["cli"]),
 ];
 
 /// Where `unsafe` may stand.

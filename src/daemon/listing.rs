@@ -130,7 +130,10 @@ impl Supervisor {
             up: running.health == Health::Up,
             ports: self.claims.count(id),
             error: match &running.health {
-                Health::Down(reason) => Some(reason.clone()),
+                Health::Down(reason) => Some(match self.remembered.count(id) {
+                    0 => reason.clone(),
+                    ports => format!("{reason}; ports from before the start: {ports}"),
+                }),
                 Health::Starting | Health::Up => None,
             },
         };

@@ -362,7 +362,7 @@ fn settings_that_are_switched_off_in_the_shipped_files_load_too() {
         &[("blue.toml", &switched_on("networks.d/blue.toml"))],
     )
     .unwrap();
-    assert_eq!((config.sources.len(), config.identity.len()), (2, 1));
+    assert_eq!((config.sources.len(), config.identity.len()), (3, 1));
     assert_eq!(config.networks[0].vms[0].mtu, Some(9_000));
     assert_eq!(config.networks[0].matcher.vlan, Some(100));
 }
