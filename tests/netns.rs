@@ -52,6 +52,7 @@ scenarios! {
     switch_away,
     vlan_and_offload,
     isolation,
+    migration,
     flood,
     reload,
     leases,
