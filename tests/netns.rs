@@ -47,6 +47,7 @@ scenarios! {
     replug,
     netdev,
     switch_away,
+    storm,
     vlan_and_offload,
     isolation,
     flood,
