@@ -73,6 +73,17 @@ for number in $(seq 1 80); do
   gust "$kind" "$guest" "$other" "$number"
 done
 
+# The daemon is not there to listen while more happens than the kernel keeps for it.
+mapfile -t PIDS < <(leasehold_pids)
+kill -STOP "${PIDS[@]}"
+on node bash -c 'for number in {1..3000}; do echo "link set lo mtu $((60000 + number % 2))"; done |
+  ip -batch -'
+again vm-2
+on node ip link set "${PORT[vm-4]}" mtu 1300
+lost() { on node awk 'NR > 1 { lost += $9 } END { exit lost == 0 }' /proc/net/netlink; }
+lost && ok "the kernel threw news of links away" || bad "no news of links were lost"
+kill -CONT "${PIDS[@]}"
+
 # offered GUEST: the address that a DISCOVER of the guest is answered with.
 offered() { on "$1" /usr/bin/python3 "$ROOT/tests/netns/frame.py" discover; }
 
@@ -84,6 +95,18 @@ for guest in vm-1 vm-2 vm-3 vm-4 vm-5; do
   expect "a DISCOVER of $guest" "$wanted" offered "$guest"
 done
 ports() { lh ports --json | jq -s '[.. | objects | select(has("interface"))] | length'; }
+# Two ports of one VM: both are served, and the list says which guest spoke last.
+unplug vm-1
+plug vm-1 "vm=${VM[vm-2]}"
+on vm-1 ip link set eth0 up
+wait_serving vm-1
+wait_serving vm-2
+for guest in vm-2 vm-1; do
+  expect "$guest, one of two ports of its VM" "answered ${ADDRESS[${VM[vm-2]}]}" offered "$guest"
+done
+expect "the one that spoke before" \
+  "served with the same lease as ${PORT[vm-1]}, whose guest spoke last" \
+  port_field "${PORT[vm-2]}" reason
 leases() { lh leases list --json | jq -s '[.. | objects | select(has("vm"))] | length'; }
 expect "ports in all" 5 ports
 expect "leases in all" 5 leases
