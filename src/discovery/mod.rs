@@ -208,6 +208,7 @@ pub enum PortStatus {
 
 /// What a source tells the daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every event is the large one")]
 pub enum SourceEvent {
     /// Everything that the source has, after a start or a reconnect; replaces what it said before.
     Snapshot(Vec<Port>),
