@@ -506,6 +506,7 @@ fn network(first: &str, last: &str, on_decline: OnDecline) -> Network {
             boot: None,
             ipv4_options: Vec::new(),
             ipv6_options: Vec::new(),
-        }],
+        }]
+        .into(),
     }
 }

@@ -50,6 +50,7 @@ scenarios! {
     replug,
     netdev,
     switch_away,
+    storm,
     vlan_and_offload,
     isolation,
     migration,
