@@ -44,6 +44,8 @@ scenarios! {
     decline,
     // What happens around them.
     restart,
+    store_full,
+    store_damaged,
     replug,
     netdev,
     switch_away,
@@ -52,6 +54,7 @@ scenarios! {
     isolation,
     flood,
     reload,
+    leases,
     unprivileged,
     boot,
     signals,

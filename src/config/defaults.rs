@@ -132,8 +132,19 @@ impl Page {
     }
 
     fn network(&mut self, network: &Network) {
-        let Network { name, matcher, hostname, common, gateway, ipv4, ipv6, boot, on_decline, vms } =
-            network;
+        let Network {
+            name,
+            matcher,
+            hostname,
+            common,
+            gateway,
+            ipv4,
+            ipv6,
+            boot,
+            on_decline,
+            reclaim_after,
+            vms,
+        } = network;
         self.title(&format!("network {name}"));
         self.value("name", quoted(name));
         self.value("hostname", quoted(hostname.as_str()));
@@ -146,7 +157,8 @@ impl Page {
                 OnDecline::Reassign => quoted("reassign"),
             },
         );
-        self.value("reclaim-after", quoted("never"));
+        let reclaim_after = reclaim_after.map_or_else(|| quoted("never"), duration);
+        self.value("reclaim-after", reclaim_after);
         self.matcher(matcher);
         self.gateway(gateway);
         if let Some(ipv4) = ipv4 {
@@ -179,8 +191,7 @@ impl Page {
         self.value("ntp", list(ntp));
         self.maybe("mtu", *mtu);
         self.maybe("captive-portal", captive_portal.as_ref().map(quoted));
-        let resolvers: Vec<String> = resolvers.iter().map(resolver).collect();
-        self.value("dnr", format!("[{}]", resolvers.join(", ")));
+        self.value("dnr", dnr(resolvers));
     }
 
     fn matcher(&mut self, matcher: &Match) {
@@ -346,6 +357,8 @@ impl Page {
         self.given("dns", entry.dns.as_ref().map(list));
         self.given("ntp", entry.ntp.as_ref().map(list));
         self.given("mtu", entry.mtu);
+        self.given("captive-portal", entry.captive_portal.as_ref().map(quoted));
+        self.given("dnr", entry.resolvers.as_deref().map(dnr));
         self.given("routes", entry.routes.as_deref().map(routes));
         match entry.boot.as_deref() {
             Some([]) => self.value("boot", "{}"),
@@ -382,6 +395,11 @@ fn routes(routes: &[Ipv4Route]) -> String {
         .map(|Ipv4Route { to, via }| format!("{{ to = \"{to}\", via = \"{via}\" }}"))
         .collect();
     format!("[{}]", routes.join(", "))
+}
+
+fn dnr(resolvers: &[EncryptedResolver]) -> String {
+    let resolvers: Vec<String> = resolvers.iter().map(resolver).collect();
+    format!("[{}]", resolvers.join(", "))
 }
 
 fn resolver(resolver: &EncryptedResolver) -> String {

@@ -139,6 +139,7 @@ impl Supervisor {
         let last = self.ports.last(interface);
         let mac = port.and_then(|port| port.mac).or_else(|| last.and_then(|last| last.source()));
         let lease = entry.lease.as_ref();
+        let (reason, elsewhere) = (entry.reason.clone(), self.ports.elsewhere(interface));
         PortRow {
             interface: interface.to_owned(),
             vm: identity.map(|identity| identity.vm.to_string()),
@@ -149,7 +150,7 @@ impl Supervisor {
             ipv6: lease.and_then(|lease| lease.ipv6).map(|address| address.to_string()),
             hostname: lease.and_then(|lease| lease.hostname.clone()),
             state: entry.state,
-            reason: entry.reason.clone(),
+            reason: reason.or_else(|| elsewhere.map(|place| format!("its VM is now {place}"))),
             last_exchange: last.and_then(|last| last.exchange()),
         }
     }

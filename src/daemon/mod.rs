@@ -1,7 +1,9 @@
 //! The daemon: everything wired together, from readiness to a clean end.
 
+mod arrivals;
 mod claims;
 mod control_socket;
+mod edits;
 mod exchange;
 mod links;
 mod listing;
@@ -9,6 +11,7 @@ mod metrics_server;
 mod plan;
 mod port_task;
 mod ports;
+mod reclaim;
 mod reload;
 mod remembered;
 mod sources;
@@ -215,7 +218,7 @@ fn open_store(
     let mut store = store::open(&config.store).map_err(|error| match error {
         OpenError::InUse(text) => RunError::AnotherInstance(text),
         OpenError::NoPermission(text) => RunError::NoPermission(text),
-        OpenError::Unusable(text) => RunError::System(text),
+        OpenError::Damaged(text) | OpenError::Unusable(text) => RunError::System(text),
     })?;
     let store_metrics = metrics.store(config.store.backend());
     let begun = clock::mono();
@@ -225,7 +228,10 @@ fn open_store(
     for line in &loaded.damaged {
         tracing::error!("{line}");
     }
-    let (table, refused) = LeaseTable::load(loaded.leases);
+    let (mut table, refused) = LeaseTable::load(loaded.leases);
+    for withheld in &loaded.withheld {
+        table.withhold(withheld);
+    }
     for line in &refused {
         tracing::error!("{line}; it is set aside");
     }

@@ -72,6 +72,16 @@ impl Supervisor {
         concerned.extend(self.claims.interfaces().map(str::to_owned));
         let ports = concerned.len();
         self.reconcile(concerned).await;
+        for network in &self.config.networks {
+            let outside = self.table.outside_ranges(network).count();
+            if outside > 0 {
+                lines.push(format!(
+                    "network {}: leases outside its ranges: {outside}; each VM keeps its address \
+                     until it is released",
+                    network.name
+                ));
+            }
+        }
         lines.push(format!("networks in force: {}; ports: {ports}", self.config.networks.len()));
         lines
     }

@@ -12,10 +12,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::claims::Claims;
+use super::edits::PendingEdits;
 use super::links::Links;
 use super::metrics_server::MetricsServer;
 use super::plan::{Plan, Service, plan};
-use super::port_task::{PortEvent, PortReport};
+use super::port_task::{Guest, PortEvent, PortReport};
 use super::ports::{Ports, Started, Terms};
 use super::remembered::Remembered;
 use super::sources::{Health, Sources};
@@ -84,6 +85,7 @@ pub(super) struct Supervisor {
     pub(super) entries: BTreeMap<String, Entry>,
     /// Leases that the store does not have as they are.
     pub(super) writes: Writes,
+    pub(super) edits: PendingEdits,
     pub(super) reload_error: Option<String>,
     ready: Arc<AtomicBool>,
     store: StoreHandle,
@@ -117,6 +119,7 @@ impl Supervisor {
             remembered,
             entries: BTreeMap::new(),
             writes: Writes::default(),
+            edits: PendingEdits::default(),
             reload_error: None,
             ready,
             store,
@@ -187,6 +190,16 @@ impl Supervisor {
         self.sources.have_all_spoken()
     }
 
+    /// Tells whether a guest is there already when its port begins to be served: after a restart
+    /// of this program, one that was heard here last has not moved.
+    fn guest_of(&self, lease: &Lease) -> Guest {
+        if clock::mono() < STARTED && lease.node == self.config.node && lease.last_seen.is_some() {
+            Guest::Settled
+        } else {
+            Guest::Awaited
+        }
+    }
+
     /// Tells systemd and `/readyz`, once, that every source has given its first snapshot.
     fn tell_ready(&self) {
         if self.is_ready() && !self.ready.swap(true, Ordering::Relaxed) {
@@ -202,6 +215,7 @@ impl Supervisor {
             Request::Leases => Answer::Leases(self.lease_rows()),
             Request::Status => Answer::Status(Box::new(self.status())),
             Request::Reload => Answer::Reload(self.reload().await),
+            Request::Edit { edits, force } => return self.edit(&edits, force, answer).await,
         };
         // A client that has gone needs no answer.
         let _ = answer.send(said);
@@ -284,7 +298,8 @@ impl Supervisor {
                     "the VM sent a relay's option 82; it was ignored",
                 );
             }
-            PortEvent::Noted(_, Note::Released | Note::Arrived) => {}
+            PortEvent::Arrived(message) => self.arrived(&interface, &key, message).await,
+            PortEvent::Noted(_, Note::Released | Note::Arrived | Note::Announced) => {}
         }
     }
 
@@ -354,9 +369,7 @@ impl Supervisor {
     }
 
     async fn serve(&mut self, interface: &str, service: Service) {
-        let occasion = Occasion { node: &self.config.node, wall: clock::wall() };
-        let assignment = self.table.assign(&service.network, &service.key, occasion);
-        self.writes.note(&service.key, assignment.change);
+        let assignment = self.assign(&service.network, &service.key);
         let network = Some(Arc::clone(&service.network));
         let lease = Some(assignment.lease.clone());
         if let Some(reason) = nothing_to_give(&service.network, &assignment) {
@@ -376,7 +389,9 @@ impl Supervisor {
         }
         let parameters = service.network.parameters(&assignment.lease, self.config.server_duid);
         let metrics = self.metrics.network(service.network.name.as_str());
-        let started = self.ports.serve(interface, Terms { service, parameters, metrics }).await;
+        let guest = self.guest_of(&assignment.lease);
+        let terms = Terms { service, parameters, guest, metrics };
+        let started = self.ports.serve(interface, terms).await;
         let (state, reason) = match started {
             Started::Serving => (PortState::Serving, shortage(&assignment)),
             Started::Full(reason) => {
@@ -385,7 +400,7 @@ impl Supervisor {
             }
             Started::Failed(reason) => {
                 self.refused.insert(interface.to_owned());
-                self.retry_at = Some(clock::mono().after(RETRY_INTERVAL));
+                self.retry_after(RETRY_INTERVAL);
                 (PortState::NoDevice, Some(reason))
             }
         };
@@ -403,6 +418,10 @@ impl Supervisor {
             let vm = entry.lease.as_ref().map_or("-", |lease| lease.key.vm.as_str());
             let state = entry.state.as_str();
             match &entry.reason {
+                // It has all that it needs, and yet it is not served.
+                Some(reason) if self.refused.contains(interface) => {
+                    tracing::warn!(interface, vm, %reason, "port is {state}");
+                }
                 Some(reason) => tracing::info!(interface, vm, %reason, "port is {state}"),
                 None => tracing::info!(interface, vm, "port is {state}"),
             }
@@ -411,7 +430,7 @@ impl Supervisor {
     }
 
     /// Lets the store make the next batch of leases durable, unless one is under way.
-    fn write(&mut self) {
+    pub(super) fn write(&mut self) {
         let Some(changes) = self.next_batch() else {
             return;
         };
@@ -446,14 +465,22 @@ impl Supervisor {
                 });
                 let waiting = waiting.map(|(interface, _)| interface.clone()).collect();
                 self.reconcile(waiting).await;
+                self.edits.settle(&self.writes);
             }
             Err(StoreError(error)) => {
+                self.edits.fail(&error);
                 if self.writes.failed(error.clone()) {
                     tracing::error!(%error, "writing leases; known VMs are served on, new ones wait");
                 }
-                self.retry_at = Some(clock::mono().after(RETRY_INTERVAL));
+                self.retry_after(self.writes.pause());
             }
         }
+    }
+
+    /// Has what failed tried again after `pause`, or earlier if something else is due then.
+    fn retry_after(&mut self, pause: Duration) {
+        let at = clock::mono().after(pause);
+        self.retry_at = Some(self.retry_at.map_or(at, |earlier| earlier.min(at)));
     }
 
     /// Tries again what failed a while ago.
@@ -505,7 +532,7 @@ fn family(protocol: Protocol) -> Family {
 /// Why a port with a new address is not served yet.
 const NOT_YET_DURABLE: &str = "its new lease is not yet durable";
 
-/// How long a store in trouble, or a port that could not be started, is left alone.
+/// How long a port that could not be started is left alone.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long gauges may lag behind.
@@ -513,6 +540,9 @@ const GAUGE_DELAY: Duration = Duration::from_millis(200);
 
 /// How often "last seen" is written down, in seconds.
 const SEEN_GRANULARITY: u64 = 60;
+
+/// Until when, on a clock that starts with this program, ports that come up were there before it.
+const STARTED: Mono = Mono::from_millis(10_000);
 
 /// How often one thing about one port is logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);

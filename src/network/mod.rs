@@ -57,6 +57,9 @@ pub struct Network {
     pub boot: Arc<[BootRule]>,
     /// What a DECLINE does.
     pub on_decline: OnDecline,
+    /// How long a VM must be unseen on every node, in seconds, before a newcomer that finds the
+    /// ranges full may have its addresses; `None`: for ever.
+    pub reclaim_after: Option<u32>,
     /// `[[vm]]`, in file order.
     pub vms: VmEntries,
 }
@@ -179,6 +182,10 @@ pub struct VmEntry {
     pub ntp: Option<Vec<IpAddr>>,
     /// Replaces the network's MTU.
     pub mtu: Option<u16>,
+    /// Replaces the network's captive portal.
+    pub captive_portal: Option<CaptivePortal>,
+    /// Replaces the network's encrypted resolvers; empty: none.
+    pub resolvers: Option<Vec<EncryptedResolver>>,
     /// Replaces the network's IPv4 routes.
     pub routes: Option<Vec<Ipv4Route>>,
     /// Replaces the network's boot rules; empty: no network boot.
@@ -243,12 +250,13 @@ pub(crate) mod tests {
             ipv6: None,
             boot: Arc::default(),
             on_decline: OnDecline::Keep,
+            reclaim_after: None,
             vms: VmEntries::default(),
         }
     }
 
     /// Makes a `[[vm]]` entry that overrides nothing.
-    pub(super) fn entry(vm: &str, nic: Option<&str>) -> VmEntry {
+    pub(crate) fn entry(vm: &str, nic: Option<&str>) -> VmEntry {
         VmEntry {
             id: vm.parse().unwrap(),
             nic: nic.map(|nic| nic.parse().unwrap()),
@@ -260,6 +268,8 @@ pub(crate) mod tests {
             dns: None,
             ntp: None,
             mtu: None,
+            captive_portal: None,
+            resolvers: None,
             routes: None,
             boot: None,
             ipv4_options: Vec::new(),
