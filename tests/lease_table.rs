@@ -11,7 +11,7 @@ use leasehold::lease::{
 };
 use leasehold::network::{
     Common, Gateway, HostnameTemplate, Ipv4Network, Lifetime, Mask, Match, Network, OnDecline,
-    Pool, PoolRange, VmEntries, VmEntry,
+    Pool, PoolRange, VmEntry,
 };
 use leasehold::time::Wall;
 use leasehold::wire::Mac;
@@ -79,8 +79,7 @@ impl Files {
                 ipv4: vec![*address],
                 ..entry.clone()
             })
-            .collect::<Vec<_>>()
-            .into();
+            .collect();
         let address = |last| Ipv4Addr::new(10, 0, 0, last);
         let ranges = RANGES[self.ranges]
             .iter()
@@ -256,7 +255,7 @@ fn a_newcomer_finds_the_last_free_address_of_a_great_range_without_a_walk() {
 #[test]
 fn what_a_damaged_row_names_is_kept_for_its_own_nic() {
     let network =
-        Network { vms: VmEntries::default(), ..network("10.0.0.10", "10.0.0.11", OnDecline::Keep) };
+        Network { vms: Vec::new().into(), ..network("10.0.0.10", "10.0.0.11", OnDecline::Keep) };
     let (first, last) = (Ipv4Addr::new(10, 0, 0, 10), Ipv4Addr::new(10, 0, 0, 11));
     let withheld = |owner: Option<LeaseKey>, address| Withheld {
         network: network.name.clone(),
