@@ -44,11 +44,13 @@ scenarios! {
     decline,
     // What happens around them.
     restart,
+    reclaim,
     store_full,
     store_damaged,
     replug,
     netdev,
     switch_away,
+    storm,
     vlan_and_offload,
     isolation,
     migration,
