@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A running VM moves between two nodes, each with its own switch and its own leasehold, and on to a
-# second port of one node. It notices nothing but its new gateway and router.
+# second port of one node. It notices nothing but its new gateway and router. (clauses D3-D6)
 . "$(dirname "$0")/../../lab/lib.sh"
 
 VM_ID=demo/db-1                    # its addresses are reserved: nodes share no store here
