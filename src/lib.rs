@@ -25,6 +25,7 @@ pub mod control;
 pub mod daemon;
 pub mod discovery;
 pub mod net;
+pub mod probe;
 pub mod replay;
 pub mod sandbox;
 pub mod store;

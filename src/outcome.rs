@@ -181,6 +181,28 @@ impl Outcome {
     }
 }
 
+impl Verdict {
+    /// Returns the label text: the reply's type, the note, or the reason.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Replied(message) => message.as_str(),
+            Self::Noted(note) => note.as_str(),
+            Self::Dropped(reason) => reason.as_str(),
+        }
+    }
+
+    /// Says in one plain clause why it was decided; `None` for a plain reply.
+    #[must_use]
+    pub const fn explain(self) -> Option<&'static str> {
+        match self {
+            Self::Replied(_) => None,
+            Self::Noted(note) => Some(note.explain()),
+            Self::Dropped(reason) => Some(reason.explain()),
+        }
+    }
+}
+
 impl DropReason {
     /// Says in one plain clause what was wrong, to follow the label after a colon.
     #[must_use]

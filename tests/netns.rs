@@ -49,6 +49,7 @@ scenarios! {
     isolation,
     flood,
     reload,
+    explain,
     unprivileged,
     boot,
     signals,

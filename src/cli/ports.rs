@@ -46,7 +46,8 @@ fn cells(row: &PortRow, nic: Option<String>) -> Vec<String> {
     let exchange = row.last_exchange.as_ref().map(|exchange| {
         // The day is left out: what matters is how long ago, and `--json` has it whole.
         let time = exchange.at.get(11..19).unwrap_or(&exchange.at);
-        format!("{time} {} > {}", exchange.message, exchange.outcome)
+        // Both DHCPs have a request and a reply.
+        format!("{time} {} {} > {}", exchange.protocol, exchange.message, exchange.outcome)
     });
     let two_lines = |first: Option<&str>, second: Option<&str>| {
         format!("{}\n{}", or_dash(first), or_dash(second))
@@ -105,7 +106,7 @@ mod tests {
 INTERFACE  VM                                    STATE         IPV4
 NETWORK    LAST EXCHANGE                                       IPV6
 vnet0      3f2b8c1e-0d5a-4b7e-9c11-5a6d7e8f9a01  serving       10.20.0.10
-blue       01:53:09 request > ack                              2001:db8:20::1:a934
+blue       01:53:09 dhcpv4 request > ack                       2001:db8:20::1:a934
 patch-7    -                                     unidentified  -
 -          -                                                   -
 

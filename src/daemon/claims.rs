@@ -57,6 +57,17 @@ impl Claims {
         self.by_interface.get(interface)?.values().next()
     }
 
+    /// Returns what each source says of an interface, in file order.
+    pub(super) fn claims(&self, interface: &str) -> impl Iterator<Item = (SourceId, &Port)> {
+        let claims = self.by_interface.get(interface).into_iter().flatten();
+        claims.map(|(source, port)| (*source, port))
+    }
+
+    /// Returns the ports that a source names.
+    pub(super) fn ports_of(&self, source: SourceId) -> impl Iterator<Item = &Port> {
+        self.by_interface.values().filter_map(move |claims| claims.get(&source))
+    }
+
     /// Returns every interface that a source names.
     pub(super) fn interfaces(&self) -> impl Iterator<Item = &str> {
         self.by_interface.keys().map(String::as_str)

@@ -3,15 +3,19 @@
 mod claims;
 mod control_socket;
 mod exchange;
+mod explain;
 mod links;
 mod listing;
 mod metrics_server;
 mod plan;
 mod port_task;
 mod ports;
+mod preview;
 mod reload;
 mod sources;
 mod supervisor;
+mod values;
+mod watch;
 mod writes;
 
 use std::io;

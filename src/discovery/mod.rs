@@ -8,6 +8,7 @@ mod fixed;
 mod identity;
 mod ovsdb;
 
+pub use fixed::snapshot as static_ports;
 pub use identity::{Evidence, Field, IdentityRule, Preset, identify};
 
 use std::collections::BTreeMap;

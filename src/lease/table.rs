@@ -16,7 +16,7 @@ use crate::network::{
 use crate::time::Wall;
 
 /// Every lease that this node knows.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct LeaseTable {
     leases: BTreeMap<LeaseKey, Lease>,
     ipv4: Holders<Ipv4Addr>,
@@ -336,12 +336,12 @@ impl LeaseTable {
 }
 
 /// Who holds each address of one family, network by network.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Holders<A> {
     networks: HashMap<NetworkName, Held<A>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Held<A> {
     by_address: HashMap<A, LeaseKey>,
     /// Found in use by somebody else; passed over until the process ends.
