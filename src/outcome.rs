@@ -182,6 +182,16 @@ impl Outcome {
 }
 
 impl Verdict {
+    /// Returns the word for what kind of a decision it is.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Replied(_) => "reply",
+            Self::Noted(_) => "note",
+            Self::Dropped(_) => "drop",
+        }
+    }
+
     /// Returns the label text: the reply's type, the note, or the reason.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

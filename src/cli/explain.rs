@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::table::or_dash;
-use super::{ExitStatus, Failure, client, print, print_json};
+use super::{ExitStatus, Failure, client, decision, print, print_json};
 use crate::control::{Answer, Explanation, Field, NetworkFit, Past, Probed, Request};
 
 #[derive(Debug, clap::Args)]
@@ -144,10 +144,11 @@ impl Page {
         }
         self.title("What a guest that asks for everything would get now");
         for (place, probed) in messages.iter().enumerate() {
-            let Probed { protocol, request, outcome, explanation, reply } = probed;
+            let Probed { protocol, request, explanation, reply, .. } = probed;
+            let outcome = decision(&probed.verdict, &probed.outcome);
             let why = explanation.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
             let Some(reply) = reply else {
-                let _ = writeln!(self.0, "  {protocol} {request} > no reply, {outcome}{why}");
+                let _ = writeln!(self.0, "  {protocol} {request} > {outcome}{why}");
                 continue;
             };
             let _ = writeln!(self.0, "  {protocol} {request} > {outcome}{why}");
@@ -169,7 +170,11 @@ impl Page {
         let width = new.iter().map(|field| field.name.len()).max().unwrap_or(0);
         for field in &new {
             let code = field.code.map(|code| code.to_string()).unwrap_or_default();
-            let _ = writeln!(self.0, "    {code:>3} {:width$}  {}", field.name, field.value);
+            let line = format!("    {code:>3} {:width$}  {}", field.name, field.value);
+            // What belongs together is long: each part gets a line of its own.
+            let gap = width.saturating_add(10);
+            let parts = if line.len() > WIDTH { format!("\n{:gap$}", "") } else { "; ".to_owned() };
+            let _ = writeln!(self.0, "{}", line.replace("; ", &parts));
         }
         if let Some((outcome, before)) = before {
             let same = fields.len().saturating_sub(new.len());
@@ -207,7 +212,8 @@ fn verdict(network: &NetworkFit) -> &'static str {
 fn exchange(past: &Past) -> String {
     // The time of day is what is compared; `--json` has the day too.
     let time = |at: &str| at.get(11..19).unwrap_or(at).to_owned();
-    let Past { count, protocol, message, outcome, note, explanation, .. } = past;
+    let Past { count, protocol, message, note, explanation, .. } = past;
+    let outcome = decision(&past.verdict, &past.outcome);
     let mut text = format!("{}  {protocol} {message} > {outcome}", time(&past.last));
     if let Some(note) = note {
         let _ = write!(text, ", {note}");
@@ -223,6 +229,9 @@ fn exchange(past: &Past) -> String {
 
 /// As wide as the longest name of the first part.
 const NAMES: usize = 7;
+
+/// A terminal's.
+const WIDTH: usize = 80;
 
 #[cfg(test)]
 mod tests {
@@ -304,6 +313,7 @@ Last exchanges
         let probed = |request: &str, outcome: &str, fields| Probed {
             protocol: "dhcpv4".to_owned(),
             request: request.to_owned(),
+            verdict: "reply".to_owned(),
             outcome: outcome.to_owned(),
             explanation: None,
             reply: Some(Decoded {
@@ -346,13 +356,14 @@ What a guest that asks for everything would get now
             count: 7,
             protocol: "dhcpv4".to_owned(),
             message: "discover".to_owned(),
+            verdict: "drop".to_owned(),
             outcome: "no-address".to_owned(),
             note: None,
             explanation: Some("the VM holds no address of this family".to_owned()),
         };
         assert_eq!(
             exchange(&past),
-            "01:53:59  dhcpv4 discover > no-address: the VM holds no address of this family (7 \
+            "01:53:59  dhcpv4 discover > drop no-address: the VM holds no address of this family (7 \
              since 01:53:09)"
         );
     }

@@ -175,6 +175,11 @@ fn usage(error: &clap::Error) -> ExitCode {
     if error.use_stderr() { ExitStatus::Usage.into() } else { ExitCode::SUCCESS }
 }
 
+/// Writes a decision: a reply by its type alone, a note or a drop with its kind before it.
+fn decision(verdict: &str, outcome: &str) -> String {
+    if verdict == "reply" { outcome.to_owned() } else { format!("{verdict} {outcome}") }
+}
+
 /// Writes a number of things: `1 port`, `3 ports`.
 fn counted(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }

@@ -73,7 +73,8 @@ mod tests {
             now: now.map(str::to_owned),
             then: then.map(str::to_owned),
         };
-        let long = "10.0.0.0/8 via 10.20.0.254, 172.16.0.0/12 via 10.20.0.254";
+        let long =
+            "10.0.0.0/8 via 10.20.0.254, 172.16.0.0/12 via 10.20.0.254, 0.0.0.0/0 via 10.20.0.1";
         let outcome = PlanOutcome {
             errors: Vec::new(),
             ports: vec![PortChange {
@@ -93,7 +94,7 @@ mod tests {
 demo/web-1 eth0 on vnet0
   mtu          1450 -> 1400
   ipv4.routes  none
-               -> 10.0.0.0/8 via 10.20.0.254, 172.16.0.0/12 via 10.20.0.254
+               -> 10.0.0.0/8 via 10.20.0.254, 172.16.0.0/12 via 10.20.0.254, 0.0.0.0/0 via 10.20.0.1
   domain       blue.example -> none
 
 [store] differs; it takes effect at the next restart

@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{ExitStatus, Failure, client, counted};
+use super::{ExitStatus, Failure, client, counted, decision};
 use crate::control::{Answer, Request, WatchEvent, Watched};
 use crate::replay::{CaptureTime, CaptureWriter};
 
@@ -143,7 +143,8 @@ fn show(event: &WatchEvent, options: &Options) -> Result<Reader, Failure> {
 fn line(watched: &Watched) -> String {
     // The day is the reader's own: the exchange is now.
     let time = watched.at.get(11..23).unwrap_or(&watched.at);
-    let Watched { interface, vm, protocol, outcome, .. } = watched;
+    let Watched { interface, vm, protocol, verdict, .. } = watched;
+    let outcome = decision(verdict, &watched.outcome);
     let what = match &watched.message {
         Some(message) => format!("{message} > {outcome}"),
         None => format!("> {outcome}, not asked for"),
@@ -253,6 +254,7 @@ mod tests {
             source: None,
             protocol: "dhcpv4".to_owned(),
             message: Some("discover".to_owned()),
+            verdict: "reply".to_owned(),
             outcome: "offer".to_owned(),
             note: None,
             address: Some("10.20.7.98".to_owned()),
@@ -268,6 +270,7 @@ mod tests {
             "01:53:09.012 vnet0 demo/web-1 dhcpv4 discover > offer 10.20.7.98"
         );
         let dropped = Watched {
+            verdict: "drop".to_owned(),
             outcome: "no-address".to_owned(),
             address: None,
             explanation: Some("the VM holds none".to_owned()),
@@ -275,7 +278,7 @@ mod tests {
         };
         assert_eq!(
             line(&dropped),
-            "01:53:09.012 vnet0 demo/web-1 dhcpv4 discover > no-address: the VM holds none"
+            "01:53:09.012 vnet0 demo/web-1 dhcpv4 discover > drop no-address: the VM holds none"
         );
         let due = Watched {
             protocol: "nd".to_owned(),

@@ -112,6 +112,8 @@ pub struct Probed {
     pub protocol: String,
     /// What would be asked.
     pub request: String,
+    /// `reply`, `note` or `drop`.
+    pub verdict: String,
     /// The reply's type, a note, or a drop reason.
     pub outcome: String,
     /// The outcome in words, where it is not a plain reply.
@@ -158,6 +160,8 @@ pub struct Past {
     pub protocol: String,
     /// What the guest sent.
     pub message: String,
+    /// `reply`, `note` or `drop`.
+    pub verdict: String,
     /// The reply's type, a note, or a drop reason.
     pub outcome: String,
     /// What was learnt beside, if something was.

@@ -36,6 +36,8 @@ pub struct Watched {
     pub protocol: String,
     /// What the guest sent; none: it was not asked for.
     pub message: Option<String>,
+    /// `reply`, `note` or `drop`.
+    pub verdict: String,
     /// The reply's type, a note, or a drop reason.
     pub outcome: String,
     /// What was learnt beside, if something was.

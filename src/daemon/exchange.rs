@@ -106,6 +106,7 @@ impl Entry {
             count: self.count,
             protocol: protocol.as_str().to_owned(),
             message: message.as_str().to_owned(),
+            verdict: verdict.kind().to_owned(),
             outcome: verdict.as_str().to_owned(),
             note: note.map(|note| note.as_str().to_owned()),
             explanation: verdict.explain().or(note.map(Note::explain)).map(str::to_owned),

@@ -179,6 +179,7 @@ impl Sighting {
             source: source.map(|mac: Mac| mac.to_string()),
             protocol: protocol.as_str().to_owned(),
             message,
+            verdict: verdict.kind().to_owned(),
             outcome: verdict.as_str().to_owned(),
             note: note.map(|note| note.as_str().to_owned()),
             address: address.map(|address| address.to_string()),

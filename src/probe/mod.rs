@@ -100,6 +100,7 @@ impl Prober {
         probed.push(Probed {
             protocol: turn.outcome.protocol.as_str().to_owned(),
             request: message.as_str().to_owned(),
+            verdict: verdict.kind().to_owned(),
             outcome: verdict.as_str().to_owned(),
             explanation: explanation.map(str::to_owned),
             reply: reply.as_deref().and_then(decode),

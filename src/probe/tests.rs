@@ -112,7 +112,7 @@ fn a_guest_that_asks_for_everything_is_shown_everything() {
         assert_eq!(said(119, "domain-search"), "blue.example");
         assert_eq!(
             said(121, "classless-static-route"),
-            "10.1.0.0/16 via 10.0.0.254, 0.0.0.0/0 via 10.0.0.1"
+            "0.0.0.0/0 via 10.0.0.1, 10.1.0.0/16 via 10.0.0.254"
         );
     }
     assert_eq!(field(&probed, 0, Some(53), "dhcp-message-type"), "OFFER");
