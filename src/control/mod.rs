@@ -16,7 +16,7 @@ pub use watch::{WatchEvent, Watched, WatchedFrame};
 
 use serde::{Deserialize, Serialize};
 
-use crate::lease::Lease;
+use crate::lease::{Edit, Lease};
 use crate::outcome::{Message, Protocol};
 
 /// What a client asks.
@@ -47,6 +47,13 @@ pub enum Request {
         /// Whether the frames are wanted too.
         frames: bool,
     },
+    /// Changes the lease table; answered once the store has it.
+    Edit {
+        /// All of them happen, or none.
+        edits: Vec<Edit>,
+        /// Whether a lease that a port serves may go.
+        force: bool,
+    },
 }
 
 /// What the daemon answers.
@@ -67,6 +74,8 @@ pub enum Answer {
     Plan(PlanOutcome),
     /// To [`Request::Watch`], again and again.
     Watch(WatchEvent),
+    /// To [`Request::Edit`]: how many leases changed, or everything that stands against it.
+    Edited(Result<usize, Vec<String>>),
     /// The request could not be read, or not be met.
     Error(String),
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::plan::{Plan, Service, plan};
-use super::ports::Terms;
 use super::supervisor::{Entry, Supervisor};
 use crate::binding::{Binding, PortFacts};
 use crate::clock;
@@ -122,8 +121,7 @@ impl Supervisor {
 
     fn binding_of(&self, service: &Service, assignment: &Assignment) -> Arc<Binding> {
         let parameters = service.network.parameters(&assignment.lease, self.config.server_duid);
-        let metrics = self.metrics.network(service.network.name.as_str());
-        Terms { service: service.clone(), parameters, metrics }.binding()
+        Arc::new(Binding::new(service.key.clone(), &service.facts, &parameters))
     }
 }
 

@@ -104,7 +104,7 @@ impl Supervisor {
                          named now"
                     ));
                 }
-                self.claims.ports_of(SourceId(old.unwrap_or(place))).cloned().collect()
+                self.claims.of(SourceId(old.unwrap_or(place))).cloned().collect()
             };
             claims.apply(SourceId(place), SourceEvent::Snapshot(ports));
         }

@@ -160,7 +160,7 @@ impl Sighting {
     fn event(&self, frames: bool) -> WatchEvent {
         let (outcome, note, source) = match &self.cause {
             Cause::Received { turn, .. } => (turn.outcome, turn.note, turn.source),
-            Cause::Due => (DUE, None, None),
+            Cause::Due => (self.due(), None, None),
         };
         let Outcome { protocol, message, verdict } = outcome;
         let note = note.filter(|note| verdict != Verdict::Noted(*note));
@@ -186,6 +186,14 @@ impl Sighting {
             explanation: verdict.explain().or(note.map(Note::explain)).map(str::to_owned),
             frames: if frames { self.frames() } else { Vec::new() },
         }))
+    }
+
+    /// Returns what was sent unasked.
+    fn due(&self) -> Outcome {
+        let told = self.sent.first().map(|frame| Told::of_reply(frame));
+        let (protocol, message) =
+            told.map_or((Protocol::Other, Message::Unknown), |told| (told.protocol, told.message));
+        Outcome { protocol, message, verdict: Verdict::Replied(message) }
     }
 
     fn frames(&self) -> Vec<WatchedFrame> {
@@ -232,13 +240,6 @@ fn to_the_microsecond(nanos: u64) -> String {
     let micros = nanos % 1_000_000_000 / 1_000;
     format!("{}.{micros:06}Z", seconds.trim_end_matches('Z'))
 }
-
-/// An advertisement that nobody asked for.
-const DUE: Outcome = Outcome {
-    protocol: Protocol::Nd,
-    message: Message::RouterAdvertisement,
-    verdict: Verdict::Replied(Message::RouterAdvertisement),
-};
 
 /// How many exchanges may wait for one watcher.
 const QUEUE: usize = 1_024;

@@ -3,6 +3,10 @@
 //! What they look at was written by others than the admin (rule A28): it is bounded before a
 //! pattern sees it, and escaped and cut before a reason quotes it.
 
+mod presets;
+
+pub use presets::Preset;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -89,32 +93,14 @@ impl fmt::Display for Field {
     }
 }
 
-/// Built-in rules for what today's systems write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Preset {
-    /// vm-id, iface-id.
-    Libvirt,
-    /// vm-uuid, iface-id.
-    OpenStack,
-}
-
-impl Preset {
-    /// Returns the name that the file uses.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Libvirt => "libvirt",
-            Self::OpenStack => "openstack",
-        }
-    }
-
-    /// Returns the external id that holds the VM's identity.
-    const fn vm_key(self) -> &'static str {
-        match self {
-            Self::Libvirt => "vm-id",
-            Self::OpenStack => "vm-uuid",
-        }
-    }
+/// How far one rule got.
+enum Attempt {
+    /// It has nothing to say of such a port.
+    Silent,
+    /// It knows the port's writer, but the row does not tell the VM, and why. Another rule may.
+    Recognized(String),
+    /// It is the rule that decides.
+    Decided(Result<Identity, Unidentified>),
 }
 
 /// Names the VM behind a port: own rules in file order, then the presets in theirs.
@@ -138,17 +124,18 @@ pub fn identify(
             return named(&expand(&rule.vm, &captures), &expand(&rule.nic, &captures), trace);
         }
     }
+    let mut recognized = Vec::new();
     for preset in presets {
-        if let Some(vm) = evidence.external_id(preset.vm_key()) {
-            // Every preset so far takes the NIC from the same key.
-            let nic = evidence.external_id("iface-id");
-            let mut saw = vec![seen(format!("external-ids:{}", preset.vm_key()), vm)];
-            saw.extend(nic.map(|nic| seen("external-ids:iface-id".to_owned(), nic)));
-            let trace = IdentityTrace { rule: format!("preset {}", preset.name()), saw };
-            return named(vm, nic.unwrap_or("default"), trace);
+        match preset.attempt(evidence) {
+            Attempt::Silent => {}
+            Attempt::Recognized(reason) => recognized.push(reason),
+            Attempt::Decided(identity) => return identity,
         }
     }
-    Err(Unidentified(nothing_fits(rules, presets)))
+    if recognized.is_empty() {
+        return Err(Unidentified(nothing_fits(rules, presets)));
+    }
+    Err(Unidentified(recognized.join("; ")))
 }
 
 /// Puts captures in the place of `{capture}`; a group that took no part in the match is empty.
@@ -173,14 +160,19 @@ fn named(vm: &str, nic: &str, trace: IdentityTrace) -> Result<Identity, Unidenti
     Ok(Identity { vm, nic, trace })
 }
 
-fn seen(key: String, value: &str) -> Seen {
+/// Makes an identity of a source's own template, filled in.
+pub(super) fn templated(vm: &str, trace: IdentityTrace) -> Result<Identity, Unidentified> {
+    named(vm, "default", trace)
+}
+
+pub(super) fn seen(key: String, value: &str) -> Seen {
     let cut = value.chars().take(MAX_SEEN).flat_map(char::escape_debug).collect();
     Seen { key, value: cut }
 }
 
 fn nothing_fits(rules: &[IdentityRule], presets: &[Preset]) -> String {
     let mut keys: Vec<&str> = Vec::new();
-    for key in presets.iter().map(|preset| preset.vm_key()) {
+    for key in presets.iter().map(|preset| preset.key()) {
         if !keys.contains(&key) {
             keys.push(key);
         }

@@ -6,6 +6,7 @@
 
 mod fixed;
 mod identity;
+mod netdev;
 mod ovsdb;
 
 pub use fixed::snapshot as static_ports;
@@ -34,6 +35,11 @@ pub fn spawn(id: SourceId, config: &config::Source, surroundings: Surroundings) 
     match config {
         config::Source::Static { ports } => {
             tokio::spawn(fixed::run(id, fixed::snapshot(ports), surroundings.events))
+        }
+        config::Source::Netdev { globs, vm } => {
+            let (globs, vm) = (globs.clone(), vm.clone());
+            let selection = netdev::Selection { globs, vm, rules: surroundings.rules };
+            tokio::spawn(netdev::run(id, selection, surroundings.events))
         }
         config::Source::Ovsdb { socket, bridges, presets } => {
             let settings = ovsdb::Settings {

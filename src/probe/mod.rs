@@ -75,8 +75,11 @@ struct Prober {
 impl Prober {
     fn new(binding: &Arc<Binding>, guest: Mac) -> Self {
         let no_limit = RateLimit { frames_per_second: 0, burst: 0 };
+        let mut responder = PortResponder::new(Arc::clone(binding), no_limit, Mono::default(), 1);
+        // Who asks is no VM that comes.
+        responder.settle_guest();
         Self {
-            responder: PortResponder::new(Arc::clone(binding), no_limit, Mono::default(), 1),
+            responder,
             outbox: Outbox::new(REPLIES),
             guest: binding.mac.unwrap_or(guest),
             vlan: binding.trunk_vlan,

@@ -1,5 +1,7 @@
 //! Rows as their writers write them, and what is told about them.
 
+mod storm;
+
 use serde_json::json;
 
 use super::*;
