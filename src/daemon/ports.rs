@@ -115,7 +115,7 @@ impl Ports {
         Some(ports)
     }
 
-    /// Returns where the VM of a served port is, if it was heard elsewhere since.
+    /// Says where the VM of a served port is, if it was heard elsewhere since (clause D6).
     pub(super) fn elsewhere(&self, interface: &str) -> Option<&str> {
         self.served.get(interface).and_then(|served| served.elsewhere.as_deref())
     }
@@ -127,14 +127,14 @@ impl Ports {
         }
     }
 
-    /// Takes note that the VM of `key` is at `place`: every port of it but the one named `except`
-    /// falls silent until its guest speaks there.
-    pub(super) async fn guest_left(&mut self, key: &LeaseKey, except: Option<&str>, place: &str) {
+    /// Takes note that the VM of `key` is elsewhere, as `reason` says: every port of it but the one
+    /// named `except` announces nothing more until its guest speaks there.
+    pub(super) async fn guest_left(&mut self, key: &LeaseKey, except: Option<&str>, reason: &str) {
         for (interface, served) in &mut self.served {
             if served.terms.service.key != *key || Some(interface.as_str()) == except {
                 continue;
             }
-            served.elsewhere = Some(place.to_owned());
+            served.elsewhere = Some(reason.to_owned());
             // A task that has ended needs no order.
             let _ = served.orders.send(Order::GuestLeft).await;
         }
