@@ -490,6 +490,52 @@ case("dhcpv6/renew-several-ias", "Each IA of a Renew is answered under its own I
      "B3; B4; RFC 9915 18.3.4", client_message(DHCP6_Renew, ia_na(1, OWN6), ia_na(2, OTHER6)))
 case("dhcpv6/renew-prefix-not-served", "A prefix that is not the VM's comes back with lifetimes 0.",
      "B4; RFC 9915 18.3.4", client_message(DHCP6_Renew, ia_pd(1, ("2001:db8:9999::", 64))))
+PREFIX = ("2001:db8:8000:100::", 56)
+
+case("dhcpv6/prefix", "A router gets the VM's address and its prefix, each under its own IAID, and "
+     "keeps both.", "B1; B3; B4; B9; RFC 9915 6.3; RFC 9915 18.3.4",
+     client_message(DHCP6_Solicit, ia_na(1), ia_pd(2), LINUX_ORO, xid=1),
+     client_message(DHCP6_Request, ia_na(1, OWN6), ia_pd(2, PREFIX), LINUX_ORO, xid=2),
+     client_message(DHCP6_Renew, ia_na(1, OWN6), ia_pd(2, PREFIX), LINUX_ORO, xid=3),
+     client_message(DHCP6_Rebind, ia_na(1, OWN6), ia_pd(2, PREFIX), LINUX_ORO, xid=4),
+     network="delegation")
+case("dhcpv6/prefix-alone", "A router may ask for a prefix alone, with Rapid Commit too.",
+     "B3; B7; RFC 9915 6.3", client_message(DHCP6_Solicit, ia_pd(9)),
+     client_message(DHCP6_Solicit, ia_pd(9), DHCP6OptRapidCommit()), network="delegation")
+case("dhcpv6/prefix-hints", "A length or a prefix that a client wishes for changes nothing.",
+     "B3; RFC 9915 18.3.1; RFC 9915 21.22",
+     client_message(DHCP6_Solicit, ia_pd(1, ("::", 48))),
+     client_message(DHCP6_Solicit, ia_pd(1, ("2001:db8:8000:200::", 56), ("::", 0))),
+     client_message(DHCP6_Request, ia_pd(1, ("2001:db8:8000:200::", 56))),
+     client_message(DHCP6_Renew, ia_pd(1, ("::", 60), PREFIX)), network="delegation")
+case("dhcpv6/prefix-several-ias", "The first IA_PD gets the prefix, further ones NoPrefixAvail, each "
+     "inside its IA.", "B3; RFC 9915 18.3.9; RFC 9915 21.21",
+     client_message(DHCP6_Solicit, ia_pd(1), ia_pd(2), ia_na(3)), network="delegation")
+case("dhcpv6/prefix-of-the-pool", "A VM without a reservation gets a prefix of the pool that does not "
+     "overlap the subnet, and no address where there is none.", "B3; F3; RFC 9915 6.3",
+     client_message(DHCP6_Solicit, ia_na(1), ia_pd(1)), network="delegation", vm="demo/router-2")
+case("dhcpv6/prefix-changed", "A prefix that is no longer the VM's comes back with lifetimes 0 beside "
+     "the new one.", "B4; RFC 9915 18.3.4; RFC 9915 18.3.5",
+     client_message(DHCP6_Renew, ia_pd(1, ("2001:db8:7000::", 56))),
+     client_message(DHCP6_Rebind, ia_pd(1, ("2001:db8:7000::", 56))),
+     network="delegation", prefix="2001:db8:7000::/56")
+case("dhcpv6/prefix-stateless", "Where addresses come by SLAAC an IA_PD is served, and lasts for ever "
+     "if the template says so.", "F4; B10; RFC 9915 7.7",
+     client_message(DHCP6_Solicit, ia_na(1), ia_pd(2)),
+     client_message(DHCP6_Request, ia_pd(2, PREFIX)), network="delegation-stateless")
+case("dhcpv6/prefix-release", "A Release of the prefix says Success, one of another NoBinding inside "
+     "its IA; the next Solicit is offered the same prefix.", "B6; RFC 9915 18.3.7",
+     client_message(DHCP6_Release, ia_pd(2, PREFIX)),
+     client_message(DHCP6_Release, ia_pd(1, PREFIX), ia_pd(2, ("2001:db8:9999::", 56))),
+     client_message(DHCP6_Solicit, ia_pd(2)), network="delegation")
+case("dhcpv6/confirm-prefix", "A Confirm is about addresses; one of a prefix alone is not answered.",
+     "B5; RFC 9915 18.3.3", client_message(DHCP6_Confirm, ia_pd(1, PREFIX)), network="delegation")
+case("dhcpv6/two-messages-two-iaids", "One client that asks twice, each time under another IAID, gets "
+     "the same address both times, as network boot and the system after it do.",
+     "B3; RFC 9915 12", client_message(DHCP6_Solicit, ia_na(0x11), xid=1),
+     client_message(DHCP6_Request, ia_na(0x11, OWN6), xid=2),
+     client_message(DHCP6_Solicit, ia_na(0x22), xid=3),
+     client_message(DHCP6_Request, ia_na(0x22, OWN6), xid=4))
 case("dhcpv6/rebind", "A Rebind extends the address.", "B4; RFC 9915 18.3.5",
      client_message(DHCP6_Rebind, ia_na(1, OWN6), LINUX_ORO))
 case("dhcpv6/rebind-other-address", "An address that is not the VM's comes back with lifetimes 0 "

@@ -150,6 +150,8 @@ pub struct LeaseRow {
     pub ipv4: Option<String>,
     /// The IPv6 address.
     pub ipv6: Option<String>,
+    /// The delegated prefix.
+    pub prefix: Option<String>,
     /// The host name.
     pub hostname: Option<String>,
     /// When the lease was made, as RFC 3339.
@@ -170,6 +172,7 @@ impl From<&Lease> for LeaseRow {
             nic: lease.key.nic.to_string(),
             ipv4: lease.ipv4.map(|address| address.to_string()),
             ipv6: lease.ipv6.map(|address| address.to_string()),
+            prefix: lease.prefix.map(|prefix| prefix.to_string()),
             hostname: lease.hostname.clone(),
             created: lease.created.to_rfc3339(),
             node: lease.node.clone(),

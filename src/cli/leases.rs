@@ -68,7 +68,9 @@ fn from_store(config: &Config) -> Option<Result<Vec<LeaseRow>, Failure>> {
 
 fn is_about(row: &LeaseRow, subject: &str) -> bool {
     row.vm == subject
-        || [&row.ipv4, &row.ipv6].into_iter().any(|address| address.as_deref() == Some(subject))
+        || [&row.ipv4, &row.ipv6, &row.prefix]
+            .into_iter()
+            .any(|address| address.as_deref() == Some(subject))
 }
 
 fn listing(rows: &[LeaseRow]) -> String {
@@ -94,12 +96,13 @@ fn sheets(rows: &[LeaseRow]) -> String {
         let conflict = if row.conflict { "the guest found an address in use" } else { "none" };
         format!(
             "network    {}\nvm         {}\nnic        {}\nipv4       {}\nipv6       {}\n\
-             hostname   {}\ncreated    {}\nnode       {}\nlast seen  {}\nconflict   {conflict}\n",
+             prefix     {}\nhostname   {}\ncreated    {}\nnode       {}\nlast seen  {}\nconflict   {conflict}\n",
             row.network,
             row.vm,
             row.nic,
             or_dash(row.ipv4.as_deref()),
             or_dash(row.ipv6.as_deref()),
+            or_dash(row.prefix.as_deref()),
             or_dash(row.hostname.as_deref()),
             row.created,
             row.node,

@@ -442,7 +442,9 @@ fn nothing_to_give(network: &Network, assignment: &Assignment) -> Option<String>
     let lease = &assignment.lease;
     let ipv4 = network.ipv4.is_some() && lease.ipv4.is_some();
     let ipv6 = network.ipv6.as_ref().is_some_and(|ipv6| match ipv6.mode {
-        AddressMode::Stateful => lease.ipv6.is_some(),
+        AddressMode::Stateful => {
+            lease.ipv6.is_some() || (ipv6.delegation.is_some() && lease.prefix.is_some())
+        }
         AddressMode::Stateless | AddressMode::Slaac => true,
     });
     if ipv4 || ipv6 {
@@ -456,7 +458,7 @@ fn nothing_to_give(network: &Network, assignment: &Assignment) -> Option<String>
 
 /// Says which addresses a NIC lacks.
 fn shortage(assignment: &Assignment) -> Option<String> {
-    let reasons = [&assignment.no_ipv4, &assignment.no_ipv6];
+    let reasons = [&assignment.no_ipv4, &assignment.no_ipv6, &assignment.no_prefix];
     let reasons: Vec<String> = reasons.into_iter().flatten().map(ToString::to_string).collect();
     if reasons.is_empty() { None } else { Some(reasons.join("; ")) }
 }

@@ -4,6 +4,7 @@
 //! identifier or a DUID. Pure: the table is given the time and says what must be made durable.
 
 mod name;
+mod prefix;
 mod table;
 
 pub use name::{NameError, NetworkName, NicName, VmId};

@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use sha2::{Digest, Sha256};
 
+use super::prefix::PrefixHolders;
 use super::{Lease, LeaseKey, NetworkName, NicName, VmId};
 use crate::network::{
     AddressMode, Ipv4Network, Ipv6Network, Network, OnDecline, Pool, PoolAddress, VmEntry,
@@ -21,6 +22,7 @@ pub struct LeaseTable {
     leases: BTreeMap<LeaseKey, Lease>,
     ipv4: Holders<Ipv4Addr>,
     ipv6: Holders<Ipv6Addr>,
+    prefixes: PrefixHolders,
 }
 
 /// What a NIC was found to hold, or was given.
@@ -34,6 +36,8 @@ pub struct Assignment {
     pub no_ipv4: Option<NoAddress>,
     /// Why the NIC has no IPv6 address, or not the reserved one.
     pub no_ipv6: Option<NoAddress>,
+    /// Why the NIC has no prefix, or not the reserved one.
+    pub no_prefix: Option<NoAddress>,
 }
 
 /// How a lease differs from what it was.
@@ -56,10 +60,13 @@ pub enum NoAddress {
     /// Every address of the ranges is held or excluded.
     #[error("all {0} addresses of the network's ranges are in use")]
     Exhausted(&'static str),
-    /// The reserved address is still held by another lease.
+    /// Every prefix of the pool is held or withheld.
+    #[error("all prefixes of the network's delegate pool are in use")]
+    NoPrefixLeft,
+    /// The reserved address or prefix is still held by another lease.
     #[error("{address} is reserved for this VM but held by {holder}; release it there")]
     Held {
-        /// The reserved address.
+        /// The reserved address or prefix.
         address: String,
         /// Who holds it: VM and NIC.
         holder: String,
@@ -147,13 +154,15 @@ impl LeaseTable {
         let old = self.leases.get(key).cloned();
         let (ipv4, no_ipv4) = self.choose_ipv4(network, key, old.as_ref());
         let (ipv6, no_ipv6) = self.choose_ipv6(network, key, old.as_ref());
+        let held_prefix = old.as_ref().and_then(|lease| lease.prefix);
+        let (prefix, no_prefix) = self.prefixes.choose(network, key, held_prefix);
         let hostname =
             network.hostname_of(&key.vm, &key.nic).map(|hostname| hostname.as_str().to_owned());
         let lease = Lease {
             key: key.clone(),
             ipv4,
             ipv6,
-            prefix: old.as_ref().and_then(|lease| lease.prefix),
+            prefix,
             hostname,
             created: old.as_ref().map_or(occasion.wall, |lease| lease.created),
             node: occasion.node.to_owned(),
@@ -162,9 +171,11 @@ impl LeaseTable {
         };
         let change = match &old {
             // A NIC that holds nothing has no lease: the row would promise what is not there.
-            None if ipv4.is_none() && ipv6.is_none() => LeaseChange::None,
+            None if ipv4.is_none() && ipv6.is_none() && prefix.is_none() => LeaseChange::None,
             None => LeaseChange::Addresses,
-            Some(old) if (old.ipv4, old.ipv6) != (ipv4, ipv6) => LeaseChange::Addresses,
+            Some(old) if (old.ipv4, old.ipv6, old.prefix) != (ipv4, ipv6, prefix) => {
+                LeaseChange::Addresses
+            }
             Some(old) if *old != lease => LeaseChange::Details,
             Some(_) => LeaseChange::None,
         };
@@ -172,7 +183,7 @@ impl LeaseTable {
             LeaseChange::None => {}
             LeaseChange::Details | LeaseChange::Addresses => self.replace(lease.clone()),
         }
-        Assignment { lease, change, no_ipv4, no_ipv6 }
+        Assignment { lease, change, no_ipv4, no_ipv6, no_prefix }
     }
 
     /// Flags a conflict on the lease of a guest that declined its address of `family`, and with
@@ -218,6 +229,7 @@ impl LeaseTable {
         let lease = self.leases.remove(key)?;
         self.ipv4.free(key, lease.ipv4);
         self.ipv6.free(key, lease.ipv6);
+        self.prefixes.free(key, lease.prefix);
         Some(lease)
     }
 
@@ -263,10 +275,12 @@ impl LeaseTable {
         let held = lease
             .ipv4
             .and_then(|address| self.ipv4.holder(&key.network, address))
-            .or_else(|| lease.ipv6.and_then(|address| self.ipv6.holder(&key.network, address)));
-        if let Some(holder) = held.filter(|holder| *holder != key) {
+            .or_else(|| lease.ipv6.and_then(|address| self.ipv6.holder(&key.network, address)))
+            .filter(|holder| *holder != key)
+            .or_else(|| self.prefixes.other_holder(key, lease.prefix?));
+        if let Some(holder) = held {
             return Err(format!(
-                "lease of {} {} in network {} names an address that {} {} holds",
+                "lease of {} {} in network {} names an address or prefix that {} {} holds",
                 key.vm, key.nic, key.network, holder.vm, holder.nic
             ));
         }
@@ -280,9 +294,11 @@ impl LeaseTable {
         if let Some(old) = self.leases.get(&lease.key) {
             self.ipv4.free(&lease.key, old.ipv4);
             self.ipv6.free(&lease.key, old.ipv6);
+            self.prefixes.free(&lease.key, old.prefix);
         }
         self.ipv4.hold(&lease.key, lease.ipv4);
         self.ipv6.hold(&lease.key, lease.ipv6);
+        self.prefixes.hold(&lease.key, lease.prefix);
         self.leases.insert(lease.key.clone(), lease);
     }
 
@@ -519,7 +535,7 @@ fn is_reserved<A: PartialEq>(
 
 /// Returns a number that depends on the key, the family and the attempt alone, for ever: it is part
 /// of the promise that a lost store gives most VMs their old address.
-fn preference(key: &LeaseKey, family: &str, attempt: u8) -> u128 {
+pub(super) fn preference(key: &LeaseKey, family: &str, attempt: u8) -> u128 {
     let LeaseKey { network, vm, nic } = key;
     let mut hash = Sha256::new();
     for part in [NetworkName::as_str(network), VmId::as_str(vm), NicName::as_str(nic), family] {
@@ -540,7 +556,7 @@ fn narrow(count: u128) -> u64 {
 }
 
 /// How many addresses are tried by hash before the range is walked.
-const HASHED_ATTEMPTS: u8 = 8;
+pub(super) const HASHED_ATTEMPTS: u8 = 8;
 
 /// How many addresses of one family a NIC may have set aside. More than a network in trouble needs;
 /// few enough that a hostile guest costs its neighbours nothing.

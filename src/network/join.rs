@@ -48,7 +48,8 @@ impl Network {
             gateway: ipv6.gateway,
             link_local: ipv6.gateway.unwrap_or_else(|| self.gateway.source_mac.link_local()),
             address: lease.ipv6,
-            delegated: lease.prefix,
+            // Without `delegate` the prefix stays the VM's, and is not given.
+            delegated: ipv6.delegation.as_ref().and(lease.prefix),
             mode: ipv6.mode,
             preferred_lifetime: ipv6.preferred_lifetime,
             valid_lifetime: ipv6.valid_lifetime,

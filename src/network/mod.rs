@@ -5,6 +5,7 @@
 //! DHCPv4, DHCPv6 and router advertisements are all made from, so that they cannot disagree.
 
 mod boot;
+mod delegation;
 mod glob;
 mod join;
 mod matching;
@@ -17,6 +18,7 @@ pub use boot::{
     Architecture, BootRule, BootUrl, BootUrlError, MAX_RULES, MAX_SERVER_NAME, MAX_TEXT,
     is_host_name,
 };
+pub use delegation::{Delegation, overlap};
 pub use glob::matches_bytes;
 pub use matching::{Match, choose};
 pub use names::{DomainName, DomainNameError, Hostname, HostnameTemplate};
@@ -118,6 +120,8 @@ pub struct Ipv6Network {
     pub gateway: Option<Ipv6Addr>,
     /// Addresses for VMs without a reservation.
     pub pool: Pool<Ipv6Addr>,
+    /// `delegate`: the prefixes for IA_PD.
+    pub delegation: Option<Delegation>,
     /// How guests get their addresses; it decides M, O and A.
     pub mode: AddressMode,
     /// Preferred lifetime of addresses and of the subnet's prefix.
@@ -165,6 +169,8 @@ pub struct VmEntry {
     pub ipv4: Vec<Ipv4Addr>,
     /// Reserved IPv6 addresses, in the same way.
     pub ipv6: Vec<Ipv6Addr>,
+    /// The reserved prefix for IA_PD.
+    pub prefix: Option<Ipv6Net>,
     /// The host name.
     pub hostname: Option<Hostname>,
     /// Replaces the network's domain.
@@ -248,13 +254,42 @@ pub(crate) mod tests {
         }
     }
 
+    /// Makes IPv6 with DHCPv6 for addresses, of which there are none.
+    pub(crate) fn ipv6(delegation: Option<Delegation>) -> Ipv6Network {
+        Ipv6Network {
+            subnet: "2001:db8::/64".parse().unwrap(),
+            gateway: None,
+            pool: Pool::default(),
+            delegation,
+            mode: AddressMode::Stateful,
+            preferred_lifetime: Lifetime(3_600),
+            valid_lifetime: Lifetime(7_200),
+            renew_time: Lifetime(1_800),
+            rebind_time: Lifetime(2_880),
+            rapid_commit: false,
+            server_preference: None,
+            information_refresh_time: None,
+            prefixes: Vec::new(),
+            routes: Vec::new(),
+            ra: RouterAdvertisement {
+                router_lifetime: 0,
+                hop_limit: 64,
+                preference: RouterPreference::Medium,
+                interval: None,
+                dns_lifetime: Lifetime(1_800),
+            },
+            options: Vec::new(),
+        }
+    }
+
     /// Makes a `[[vm]]` entry that overrides nothing.
-    pub(super) fn entry(vm: &str, nic: Option<&str>) -> VmEntry {
+    pub(crate) fn entry(vm: &str, nic: Option<&str>) -> VmEntry {
         VmEntry {
             id: vm.parse().unwrap(),
             nic: nic.map(|nic| nic.parse().unwrap()),
             ipv4: Vec::new(),
             ipv6: Vec::new(),
+            prefix: None,
             hostname: None,
             domain: None,
             search: None,
