@@ -162,6 +162,22 @@ pub struct LeaseRow {
     pub last_seen: Option<String>,
     /// Whether the guest found an address in use.
     pub conflict: bool,
+    /// Addresses that the guest made for itself and registered with this node (RFC 9686).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub registered: Vec<RegisteredRow>,
+}
+
+/// One address that a guest made for itself, with the seconds that are left of its lifetimes;
+/// `None`: for ever.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RegisteredRow {
+    /// The address.
+    pub address: String,
+    /// How long it is preferred.
+    pub preferred: Option<u64>,
+    /// How long it is valid.
+    pub valid: Option<u64>,
 }
 
 impl From<&Lease> for LeaseRow {
@@ -178,6 +194,7 @@ impl From<&Lease> for LeaseRow {
             node: lease.node.clone(),
             last_seen: lease.last_seen.map(|wall| wall.to_rfc3339()),
             conflict: lease.conflict,
+            registered: Vec::new(),
         }
     }
 }

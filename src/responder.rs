@@ -41,6 +41,8 @@ pub struct Turn {
     pub outcome: Outcome,
     /// What the control path should learn.
     pub note: Option<Note>,
+    /// The address that the guest registered, where the note says so.
+    pub registration: Option<dhcpv6::Registration>,
     /// Who sent the frame, if it was read that far.
     pub source: Option<Mac>,
 }
@@ -147,6 +149,7 @@ impl PortResponder {
                 return Turn {
                     outcome: Outcome::dropped(refused.protocol, refused.message, refused.reason),
                     note: None,
+                    registration: None,
                     source: None,
                 };
             }
@@ -159,12 +162,17 @@ impl PortResponder {
             return Turn {
                 outcome: Outcome::dropped(protocol, message, DropReason::SourceMac),
                 note: None,
+                registration: None,
                 source: Some(source),
             };
         }
         self.last_source = Some(source);
         let (outcome, note) = dispatch(&binding, &inbound, outbox);
-        Turn { outcome, note, source: Some(source) }
+        let registration = match (&inbound, note) {
+            (Inbound::Dhcpv6(datagram), Some(Note::Registered)) => dhcpv6::registration(datagram),
+            _ => None,
+        };
+        Turn { outcome, note, registration, source: Some(source) }
     }
 }
 
@@ -173,6 +181,7 @@ impl Turn {
         Self {
             outcome: Outcome::dropped(protocol, Message::Unknown, reason),
             note: None,
+            registration: None,
             source: None,
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::table::{or_dash, render};
 use super::{ExitStatus, Failure, ListOptions, check, client, print, print_json};
 use crate::config::Config;
-use crate::control::{Answer, LeaseRow, Request};
+use crate::control::{Answer, LeaseRow, RegisteredRow, Request};
 use crate::store;
 
 #[derive(Debug, clap::Subcommand)]
@@ -16,6 +16,12 @@ pub(super) enum Command {
     Show {
         /// A VM identity or an address
         subject: String,
+        /// Only on this network
+        #[arg(long)]
+        network: Option<String>,
+        /// Only of this NIC
+        #[arg(long)]
+        nic: Option<String>,
         #[command(flatten)]
         options: ListOptions,
     },
@@ -27,9 +33,13 @@ pub(super) fn leases(config: &Path, command: &Command) -> Result<(), Failure> {
         Command::List(options) if options.json => print_json(&rows),
         Command::List(_) if rows.is_empty() => print("no leases yet\n"),
         Command::List(_) => print(&listing(&rows)),
-        Command::Show { subject, options } => {
-            let found: Vec<LeaseRow> =
-                rows.into_iter().filter(|row| is_about(row, subject)).collect();
+        Command::Show { subject, network, nic, options } => {
+            let wanted = |row: &LeaseRow| {
+                is_about(row, subject)
+                    && network.as_ref().is_none_or(|network| row.network == *network)
+                    && nic.as_ref().is_none_or(|nic| row.nic == *nic)
+            };
+            let found: Vec<LeaseRow> = rows.into_iter().filter(wanted).collect();
             if found.is_empty() {
                 return Err(Failure::new(
                     ExitStatus::Unavailable,
@@ -107,7 +117,17 @@ fn sheets(rows: &[LeaseRow]) -> String {
             row.created,
             row.node,
             or_dash(row.last_seen.as_deref()),
-        )
+        ) + &row.registered.iter().map(registered).collect::<String>()
     };
     rows.iter().map(sheet).collect::<Vec<_>>().join("\n")
+}
+
+/// Writes the line of one address that the guest made for itself (RFC 9686).
+fn registered(row: &RegisteredRow) -> String {
+    let time = |seconds: Option<u64>| match seconds {
+        Some(seconds) => format!("{seconds}s"),
+        None => "for ever".to_owned(),
+    };
+    let RegisteredRow { address, preferred, valid } = row;
+    format!("registered {address}, preferred {}, valid {}\n", time(*preferred), time(*valid))
 }

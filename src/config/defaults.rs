@@ -252,6 +252,8 @@ impl Page {
         self.value("rapid-commit", ipv6.rapid_commit);
         self.maybe("server-preference", ipv6.server_preference);
         self.maybe("information-refresh-time", ipv6.information_refresh_time.map(duration));
+        self.maybe("sol-max-rt", ipv6.solicit_max_retry.map(duration));
+        self.maybe("inf-max-rt", ipv6.information_max_retry.map(duration));
         self.maybe(
             "delegate",
             ipv6.delegation.as_ref().map(|Delegation { pool, length, .. }| {
@@ -308,6 +310,7 @@ impl Page {
                 file,
                 path_prefix,
                 url,
+                params,
             } = rule;
             self.section(header);
             let numbers: Vec<String> = architectures.iter().map(|a| a.0.to_string()).collect();
@@ -325,6 +328,7 @@ impl Page {
             self.maybe("file", file.as_ref().map(quoted));
             self.maybe("path-prefix", path_prefix.as_ref().map(quoted));
             self.maybe("url", url.as_ref().map(quoted));
+            self.given("params", some(list(params)));
         }
     }
 

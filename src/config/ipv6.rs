@@ -53,6 +53,11 @@ pub(super) fn read(
         .get("information-refresh-time")
         .and_then(|item| seconds(&item, 600, Lifetime::INFINITE.0 - 1));
 
+    // RFC 9915, sections 21.24 and 21.25: a client takes no other value.
+    let max_retry = |key| section.get(key).and_then(|item| seconds(&item, 60, 86_400));
+    let solicit_max_retry = max_retry("sol-max-rt");
+    let information_max_retry = max_retry("inf-max-rt");
+
     let gateway = match gateway {
         Some(gateway) => Some(gateway?),
         None => None,
@@ -76,6 +81,8 @@ pub(super) fn read(
         rapid_commit,
         server_preference,
         information_refresh_time,
+        solicit_max_retry,
+        information_max_retry,
         prefixes,
         routes,
         ra: ra?,
@@ -464,6 +471,8 @@ pub(super) const KEYS: Keys = Keys {
         "rapid-commit",
         "server-preference",
         "information-refresh-time",
+        "sol-max-rt",
+        "inf-max-rt",
         "routes",
         "prefix",
         "ra",

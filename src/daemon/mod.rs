@@ -9,6 +9,7 @@ mod metrics_server;
 mod plan;
 mod port_task;
 mod ports;
+mod registrations;
 mod reload;
 mod sources;
 mod supervisor;

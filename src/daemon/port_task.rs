@@ -15,6 +15,7 @@ use tokio::time::sleep_until;
 use super::exchange::LastExchange;
 use crate::binding::Binding;
 use crate::clock;
+use crate::dhcpv6::Registration;
 use crate::net::{AsyncPacketSocket, PacketSocket, Readable, RecvBatch};
 use crate::outcome::{DropReason, Note, Outcome, Protocol, Verdict};
 use crate::responder::{PortResponder, RateLimit, Turn};
@@ -52,6 +53,9 @@ pub(super) struct PortReport {
 pub(super) enum PortEvent {
     /// The guest spoke; not told more often than [`SEEN_INTERVAL`] allows.
     Seen,
+    /// The guest registered an address of its own making; no more of them in one
+    /// [`NOTE_INTERVAL`] than [`REGISTRATIONS_MAX`].
+    Registered(Registration),
     /// Something was noted of a frame; not told more often than [`NOTE_INTERVAL`] allows.
     Noted(Protocol, Note),
 }
@@ -89,6 +93,7 @@ impl PortTask {
             reports,
             seen_told: None,
             noted_told: [None; Note::ALL.len()],
+            registered_told: (now.mono, 0),
         };
         // What another port's guest overran is not this one's.
         let _ = socket.socket().queue_drops();
@@ -153,6 +158,8 @@ struct Port {
     seen_told: Option<Mono>,
     /// When it was last told of each note.
     noted_told: [Option<Mono>; Note::ALL.len()],
+    /// Since when how many registrations were told.
+    registered_told: (Mono, u8),
 }
 
 /// What one batch says of the frames behind it.
@@ -266,6 +273,9 @@ impl Port {
             }
             Verdict::Dropped(_) => {}
         }
+        if let (Verdict::Replied(_), Some(registration)) = (verdict, turn.registration) {
+            self.registered(now.mono, registration);
+        }
         // The supervisor listens to all ports: no guest may take all of its time.
         let Some(note) = turn.note else { return };
         let told = self.noted_told.get(note.index()).copied().flatten();
@@ -274,6 +284,20 @@ impl Port {
             && let Some(told) = self.noted_told.get_mut(note.index())
         {
             *told = Some(now.mono);
+        }
+    }
+
+    /// Tells of a registration. A guest that has just come up sends one for each of its addresses,
+    /// so several go through at once.
+    fn registered(&mut self, now: Mono, registration: Registration) {
+        let (since, told) = self.registered_told;
+        if now.since(since) >= NOTE_INTERVAL {
+            self.registered_told = (now, 0);
+        } else if told >= REGISTRATIONS_MAX {
+            return;
+        }
+        if self.report(PortEvent::Registered(registration)) {
+            self.registered_told.1 = self.registered_told.1.saturating_add(1);
         }
     }
 
@@ -331,6 +355,9 @@ const SEEN_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How often one kind of note is told to the supervisor. Metrics count every one.
 const NOTE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many registrations are told to the supervisor in one [`NOTE_INTERVAL`].
+const REGISTRATIONS_MAX: u8 = 16;
 
 /// How long a port is left alone whose guest sends far more than its rate: 16 frames in each rest
 /// cost nothing, where reading a flood takes a core.

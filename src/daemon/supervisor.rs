@@ -17,6 +17,7 @@ use super::metrics_server::MetricsServer;
 use super::plan::{Plan, Service, plan};
 use super::port_task::{PortEvent, PortReport};
 use super::ports::{Ports, Started, Terms};
+use super::registrations::Registrations;
 use super::sources::{Health, Sources};
 use super::writes::Writes;
 use crate::clock;
@@ -79,6 +80,8 @@ pub(super) struct Supervisor {
     pub(super) claims: Claims,
     pub(super) links: Links,
     pub(super) entries: BTreeMap<String, Entry>,
+    /// What guests registered (RFC 9686).
+    pub(super) registrations: Registrations,
     /// Leases that the store does not have as they are.
     pub(super) writes: Writes,
     pub(super) reload_error: Option<String>,
@@ -112,6 +115,7 @@ impl Supervisor {
             claims: Claims::default(),
             links: Links::default(),
             entries: BTreeMap::new(),
+            registrations: Registrations::default(),
             writes: Writes::default(),
             reload_error: None,
             ready,
@@ -238,6 +242,9 @@ impl Supervisor {
                     self.write();
                 }
             }
+            PortEvent::Registered(registration) => {
+                self.registrations.note(&key, registration, clock::mono());
+            }
             PortEvent::Noted(protocol, note @ Note::Declined) => {
                 let network = Arc::clone(&service.network);
                 self.warn(&interface, &key, note, "the guest declined its address: it is in use");
@@ -257,7 +264,7 @@ impl Supervisor {
                     "the VM sent a relay's option 82; it was ignored",
                 );
             }
-            PortEvent::Noted(_, Note::Released | Note::Arrived) => {}
+            PortEvent::Noted(_, Note::Released | Note::Arrived | Note::Registered) => {}
         }
     }
 

@@ -58,6 +58,8 @@ impl Network {
             rapid_commit: ipv6.rapid_commit,
             server_preference: ipv6.server_preference,
             information_refresh_time: ipv6.information_refresh_time,
+            solicit_max_retry: ipv6.solicit_max_retry,
+            information_max_retry: ipv6.information_max_retry,
             prefixes: ipv6.prefixes.clone(),
             routes: ipv6.routes.clone(),
             ra: ipv6.ra,

@@ -15,8 +15,8 @@ mod pool;
 mod services;
 
 pub use boot::{
-    Architecture, BootRule, BootUrl, BootUrlError, MAX_RULES, MAX_SERVER_NAME, MAX_TEXT,
-    is_host_name,
+    Architecture, BootRule, BootUrl, BootUrlError, MAX_PARAMS, MAX_RULES, MAX_SERVER_NAME,
+    MAX_TEXT, is_host_name,
 };
 pub use delegation::{Delegation, overlap};
 pub use glob::matches_bytes;
@@ -138,6 +138,10 @@ pub struct Ipv6Network {
     pub server_preference: Option<u8>,
     /// Option 32.
     pub information_refresh_time: Option<u32>,
+    /// Option 82, in seconds.
+    pub solicit_max_retry: Option<u32>,
+    /// Option 83, in seconds.
+    pub information_max_retry: Option<u32>,
     /// `[[ipv6.prefix]]`: further prefixes, each with its own flags and lifetimes.
     pub prefixes: Vec<PrefixInformation>,
     /// Route information options (RFC 4191).
@@ -269,6 +273,8 @@ pub(crate) mod tests {
             rapid_commit: false,
             server_preference: None,
             information_refresh_time: None,
+            solicit_max_retry: None,
+            information_max_retry: None,
             prefixes: Vec::new(),
             routes: Vec::new(),
             ra: RouterAdvertisement {

@@ -296,7 +296,7 @@ impl NetworkMetrics {
             Note::RelayInformation => {
                 self.relay_information.fetch_add(1, Ordering::Relaxed);
             }
-            Note::Released | Note::Declined => {}
+            Note::Released | Note::Declined | Note::Registered => {}
         }
     }
 
