@@ -24,6 +24,8 @@ EXPLAINED = {
     "dhcpv4/discover-any-source-port": "it takes a message for DHCP by its source port; RFC 2131, "
                                        "section 4.1 names the destination's alone",
     "dhcpv4/discover-overloaded": "it reads no option in `file` and `sname` (RFC 2132, section 9.3)",
+    **{f"dhcpv6/registration{rest}": "it does not know the messages of RFC 9686"
+       for rest in ("", "-prefixes", "-further-prefix", "-binds-nobody")},
 }
 
 DHCP4 = "- discover offer request decline ack nak release inform".split()
