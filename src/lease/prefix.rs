@@ -8,7 +8,8 @@ use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 
-use super::table::{HASHED_ATTEMPTS, NoAddress, preference};
+use super::holders::{HASHED_ATTEMPTS, preference};
+use super::table::NoAddress;
 use super::{LeaseKey, NetworkName};
 use crate::network::{Delegation, Network};
 
@@ -27,8 +28,8 @@ impl PrefixHolders {
         }
     }
 
-    pub(super) fn free(&mut self, key: &LeaseKey, prefix: Option<Ipv6Net>) {
-        if let (Some(prefix), Some(held)) = (prefix, self.networks.get_mut(&key.network)) {
+    pub(super) fn free(&mut self, network: &NetworkName, prefix: Option<Ipv6Net>) {
+        if let (Some(prefix), Some(held)) = (prefix, self.networks.get_mut(network)) {
             held.remove(&prefix.broadcast());
         }
     }

@@ -19,7 +19,7 @@ pub use boot::{
     MAX_TEXT, is_host_name,
 };
 pub use delegation::{Delegation, overlap};
-pub use glob::matches_bytes;
+pub use glob::{matches_bytes, matches_text};
 pub use matching::{Match, choose};
 pub use names::{DomainName, DomainNameError, Hostname, HostnameTemplate};
 pub use parameters::{
@@ -57,6 +57,9 @@ pub struct Network {
     pub boot: Arc<[BootRule]>,
     /// What a DECLINE does.
     pub on_decline: OnDecline,
+    /// How long a VM must be unseen on every node, in seconds, before a newcomer that finds the
+    /// ranges full may have its addresses; `None`: for ever.
+    pub reclaim_after: Option<u32>,
     /// `[[vm]]`, in file order.
     pub vms: Vec<VmEntry>,
 }
@@ -187,6 +190,10 @@ pub struct VmEntry {
     pub ntp: Option<Vec<IpAddr>>,
     /// Replaces the network's MTU.
     pub mtu: Option<u16>,
+    /// Replaces the network's captive portal.
+    pub captive_portal: Option<CaptivePortal>,
+    /// Replaces the network's encrypted resolvers; empty: none.
+    pub resolvers: Option<Vec<EncryptedResolver>>,
     /// Replaces the network's IPv4 routes.
     pub routes: Option<Vec<Ipv4Route>>,
     /// Replaces the network's boot rules; empty: no network boot.
@@ -254,6 +261,7 @@ pub(crate) mod tests {
             ipv6: None,
             boot: Arc::default(),
             on_decline: OnDecline::Keep,
+            reclaim_after: None,
             vms: Vec::new(),
         }
     }
@@ -302,6 +310,8 @@ pub(crate) mod tests {
             dns: None,
             ntp: None,
             mtu: None,
+            captive_portal: None,
+            resolvers: None,
             routes: None,
             boot: None,
             ipv4_options: Vec::new(),
