@@ -56,6 +56,10 @@ pub enum Message {
     Reply,
     /// DHCPv6 Information-request.
     InformationRequest,
+    /// DHCPv6 ADDR-REG-INFORM (RFC 9686).
+    AddressRegistration,
+    /// DHCPv6 ADDR-REG-REPLY.
+    AddressRegistered,
     /// Router Solicitation.
     RouterSolicitation,
     /// Router Advertisement.
@@ -151,6 +155,8 @@ pub enum Note {
     OptionsLeftOut,
     /// A VM sent a relay's option 82, and was answered as if it had not (clause A10).
     RelayInformation,
+    /// A guest registered an address that it made for itself (RFC 9686).
+    Registered,
 }
 
 /// What was decided about a frame.
@@ -263,6 +269,7 @@ impl Note {
             Self::Announced => "the VM announced itself where it is known to be",
             Self::ForeignServer => "the VM acts as a server or router, and is not answered",
             Self::OptionsLeftOut => "some options found no room in the reply",
+            Self::Registered => "the guest registered an address of its own making",
             Self::RelayInformation => "the VM sent a relay's option 82, which was ignored",
         }
     }
@@ -317,6 +324,8 @@ labels!(Message, "Returns the label text.", {
     Rebind => "rebind",
     Reply => "reply",
     InformationRequest => "information-request",
+    AddressRegistration => "addr-reg-inform",
+    AddressRegistered => "addr-reg-reply",
     RouterSolicitation => "router-solicitation",
     RouterAdvertisement => "router-advertisement",
     NeighborSolicitation => "neighbor-solicitation",
@@ -365,6 +374,7 @@ labels!(Note, "Returns the word that listings use.", {
     ForeignServer => "foreign-server",
     OptionsLeftOut => "options-left-out",
     RelayInformation => "relay-information",
+    Registered => "registered",
 });
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use common::{Subject, Templates, cases, fixtures, inputs, parse_hex};
+use ipnet::Ipv6Net;
 use leasehold::binding::PortFacts;
 use leasehold::outcome::{DropReason, Verdict};
 use leasehold::replay::{frames_text, output_text};
@@ -40,6 +41,8 @@ struct Case {
     /// The addresses that the NIC's lease holds already.
     ipv4: Option<Ipv4Addr>,
     ipv6: Option<Ipv6Addr>,
+    /// The delegated prefix that it holds already.
+    prefix: Option<Ipv6Net>,
     /// The port's known MAC; none: any.
     mac: Option<String>,
     trunk_vlan: Option<u16>,
@@ -234,6 +237,7 @@ fn run(templates: &Templates, folder: &Path) -> Vec<Step> {
         deployment: case.deployment.as_deref(),
         ipv4: case.ipv4,
         ipv6: case.ipv6,
+        prefix: case.prefix,
     };
     let binding = templates.binding_of(&subject, &facts);
     let (frames_per_second, burst) = case.rate.unwrap_or((0, 0));

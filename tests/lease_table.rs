@@ -495,6 +495,7 @@ fn network(first: &str, last: &str, on_decline: OnDecline) -> Network {
             nic: None,
             ipv4: vec![reserved()],
             ipv6: Vec::new(),
+            prefix: None,
             hostname: None,
             domain: None,
             search: None,

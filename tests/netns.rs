@@ -35,6 +35,8 @@ scenarios! {
     networkd,
     wide_dhcpv6,
     rdisc6_and_slaac,
+    stateless6,
+    prefix_delegation,
     // The life of a lease: boot, T1, T2, another address, INIT-REBOOT, RELEASE; and DECLINE.
     life_dhclient,
     life_dhcpcd,

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::table::{or_dash, render};
 use super::{ExitStatus, Failure, ListOptions, check, client, print, print_json};
 use crate::config::Config;
-use crate::control::{Answer, LeaseRow, Request};
+use crate::control::{Answer, LeaseRow, RegisteredRow, Request};
 use crate::store;
 
 #[derive(Debug, clap::Subcommand)]
@@ -20,6 +20,12 @@ pub(super) enum Command {
     Show {
         /// A VM identity or an address
         subject: String,
+        /// Only on this network
+        #[arg(long)]
+        network: Option<String>,
+        /// Only of this NIC
+        #[arg(long)]
+        nic: Option<String>,
         #[command(flatten)]
         options: ListOptions,
     },
@@ -78,9 +84,13 @@ pub(super) fn leases(config: &Path, command: &Command) -> Result<(), Failure> {
         Command::Move(options) => edit::move_address(config, options),
         Command::Import(options) => import::import(config, options),
         Command::Export(options) => export::export(&rows(config)?, options),
-        Command::Show { subject, options } => {
-            let found: Vec<LeaseRow> =
-                rows(config)?.into_iter().filter(|row| is_about(row, subject)).collect();
+        Command::Show { subject, network, nic, options } => {
+            let wanted = |row: &LeaseRow| {
+                is_about(row, subject)
+                    && network.as_ref().is_none_or(|network| row.network == *network)
+                    && nic.as_ref().is_none_or(|nic| row.nic == *nic)
+            };
+            let found: Vec<LeaseRow> = rows(config)?.into_iter().filter(wanted).collect();
             if found.is_empty() {
                 return Err(Failure::new(
                     ExitStatus::Unavailable,
@@ -136,7 +146,9 @@ fn from_store(config: &Config) -> Option<Result<Vec<LeaseRow>, Failure>> {
 
 fn is_about(row: &LeaseRow, subject: &str) -> bool {
     row.vm == subject
-        || [&row.ipv4, &row.ipv6].into_iter().any(|address| address.as_deref() == Some(subject))
+        || [&row.ipv4, &row.ipv6, &row.prefix]
+            .into_iter()
+            .any(|address| address.as_deref() == Some(subject))
 }
 
 fn listing(rows: &[LeaseRow]) -> String {
@@ -162,17 +174,28 @@ fn sheets(rows: &[LeaseRow]) -> String {
         let conflict = if row.conflict { "the guest found an address in use" } else { "none" };
         format!(
             "network    {}\nvm         {}\nnic        {}\nipv4       {}\nipv6       {}\n\
-             hostname   {}\ncreated    {}\nnode       {}\nlast seen  {}\nconflict   {conflict}\n",
+             prefix     {}\nhostname   {}\ncreated    {}\nnode       {}\nlast seen  {}\nconflict   {conflict}\n",
             row.network,
             row.vm,
             row.nic,
             or_dash(row.ipv4.as_deref()),
             or_dash(row.ipv6.as_deref()),
+            or_dash(row.prefix.as_deref()),
             or_dash(row.hostname.as_deref()),
             row.created,
             row.node,
             or_dash(row.last_seen.as_deref()),
-        )
+        ) + &row.registered.iter().map(registered).collect::<String>()
     };
     rows.iter().map(sheet).collect::<Vec<_>>().join("\n")
+}
+
+/// Writes the line of one address that the guest made for itself (RFC 9686).
+fn registered(row: &RegisteredRow) -> String {
+    let time = |seconds: Option<u64>| match seconds {
+        Some(seconds) => format!("{seconds}s"),
+        None => "for ever".to_owned(),
+    };
+    let RegisteredRow { address, preferred, valid } = row;
+    format!("registered {address}, preferred {}, valid {}\n", time(*preferred), time(*valid))
 }

@@ -8,9 +8,9 @@ use super::values::duration;
 use super::{Config, Limits, Source, StaticPort, Store};
 use crate::discovery::IdentityRule;
 use crate::network::{
-    BootRule, Common, EncryptedResolver, Gateway, Ipv4Network, Ipv4Route, Ipv6Network, Ipv6Route,
-    Lifetime, Mask, Match, Network, OnDecline, PoolAddress, PoolRange, PrefixInformation,
-    RawOption, RouterAdvertisement, RouterPreference, VmEntry,
+    BootRule, Common, Delegation, EncryptedResolver, Gateway, Ipv4Network, Ipv4Route, Ipv6Network,
+    Ipv6Route, Lifetime, Mask, Match, Network, OnDecline, PoolAddress, PoolRange,
+    PrefixInformation, RawOption, RouterAdvertisement, RouterPreference, VmEntry,
 };
 
 /// Returns all values that are in force, given or not, as text in the form of the files. A value
@@ -260,6 +260,14 @@ impl Page {
         self.value("rapid-commit", ipv6.rapid_commit);
         self.maybe("server-preference", ipv6.server_preference);
         self.maybe("information-refresh-time", ipv6.information_refresh_time.map(duration));
+        self.maybe("sol-max-rt", ipv6.solicit_max_retry.map(duration));
+        self.maybe("inf-max-rt", ipv6.information_max_retry.map(duration));
+        self.maybe(
+            "delegate",
+            ipv6.delegation.as_ref().map(|Delegation { pool, length, .. }| {
+                format!("{{ pool = {}, length = {length} }}", quoted(pool))
+            }),
+        );
         let routes: Vec<String> = ipv6.routes.iter().map(ipv6_route).collect();
         self.value("routes", format!("[{}]", routes.join(", ")));
         for prefix in &ipv6.prefixes {
@@ -310,6 +318,7 @@ impl Page {
                 file,
                 path_prefix,
                 url,
+                params,
             } = rule;
             self.section(header);
             let numbers: Vec<String> = architectures.iter().map(|a| a.0.to_string()).collect();
@@ -327,6 +336,7 @@ impl Page {
             self.maybe("file", file.as_ref().map(quoted));
             self.maybe("path-prefix", path_prefix.as_ref().map(quoted));
             self.maybe("url", url.as_ref().map(quoted));
+            self.given("params", some(list(params)));
         }
     }
 
@@ -351,6 +361,7 @@ impl Page {
         self.given("nic", entry.nic.as_ref().map(quoted));
         self.given("ipv4", (!entry.ipv4.is_empty()).then(|| list(&entry.ipv4)));
         self.given("ipv6", (!entry.ipv6.is_empty()).then(|| list(&entry.ipv6)));
+        self.given("prefix", entry.prefix.map(quoted));
         self.given("hostname", entry.hostname.as_ref().map(quoted));
         self.given("domain", entry.domain.as_ref().map(quoted));
         self.given("search", entry.search.as_ref().map(list));

@@ -4,6 +4,7 @@ mod between;
 mod boot;
 mod daemon_file;
 mod defaults;
+mod delegation;
 mod diagnostics;
 mod ipv4;
 mod ipv6;

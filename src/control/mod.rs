@@ -192,6 +192,8 @@ pub struct LeaseRow {
     pub ipv4: Option<String>,
     /// The IPv6 address.
     pub ipv6: Option<String>,
+    /// The delegated prefix.
+    pub prefix: Option<String>,
     /// The host name.
     pub hostname: Option<String>,
     /// When the lease was made, as RFC 3339.
@@ -202,6 +204,22 @@ pub struct LeaseRow {
     pub last_seen: Option<String>,
     /// Whether the guest found an address in use.
     pub conflict: bool,
+    /// Addresses that the guest made for itself and registered with this node (RFC 9686).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub registered: Vec<RegisteredRow>,
+}
+
+/// One address that a guest made for itself, with the seconds that are left of its lifetimes;
+/// `None`: for ever.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RegisteredRow {
+    /// The address.
+    pub address: String,
+    /// How long it is preferred.
+    pub preferred: Option<u64>,
+    /// How long it is valid.
+    pub valid: Option<u64>,
 }
 
 impl From<&Lease> for LeaseRow {
@@ -212,11 +230,13 @@ impl From<&Lease> for LeaseRow {
             nic: lease.key.nic.to_string(),
             ipv4: lease.ipv4.map(|address| address.to_string()),
             ipv6: lease.ipv6.map(|address| address.to_string()),
+            prefix: lease.prefix.map(|prefix| prefix.to_string()),
             hostname: lease.hostname.clone(),
             created: lease.created.to_rfc3339(),
             node: lease.node.clone(),
             last_seen: lease.last_seen.map(|wall| wall.to_rfc3339()),
             conflict: lease.conflict,
+            registered: Vec::new(),
         }
     }
 }

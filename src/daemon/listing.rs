@@ -7,7 +7,7 @@ use super::supervisor::{Entry, Supervisor};
 use crate::clock;
 use crate::control::{Count, LeaseRow, PortRow, PortState, SourceStatus, Status, StoreStatus};
 use crate::discovery::SourceId;
-use crate::lease::Usage;
+use crate::lease::{Lease, Usage};
 use crate::network::Network;
 use crate::telemetry::{FamilyCounts, NetworkCounts, PortCount, SourceState};
 
@@ -19,7 +19,12 @@ impl Supervisor {
 
     /// Lists every lease.
     pub(super) fn lease_rows(&self) -> Vec<LeaseRow> {
-        self.table.iter().map(LeaseRow::from).collect()
+        let now = clock::mono();
+        let row = |lease: &Lease| {
+            let row = LeaseRow::from(lease);
+            LeaseRow { registered: self.registrations.rows(&lease.key, now), ..row }
+        };
+        self.table.iter().map(row).collect()
     }
 
     /// Tells how the daemon is.

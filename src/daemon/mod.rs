@@ -14,6 +14,7 @@ mod port_task;
 mod ports;
 mod preview;
 mod reclaim;
+mod registrations;
 mod reload;
 mod remembered;
 mod sources;

@@ -17,6 +17,7 @@ use super::watch::{Cause, Sighting, Tap};
 use crate::binding::Binding;
 use crate::clock;
 use crate::control::Past;
+use crate::dhcpv6::Registration;
 use crate::net::{AsyncPacketSocket, PacketSocket, Readable, RecvBatch};
 use crate::outcome::{DropReason, Message, Note, Outcome, Protocol, Verdict};
 use crate::responder::{PortResponder, RateLimit, Turn};
@@ -69,6 +70,9 @@ pub(super) struct PortReport {
 pub(super) enum PortEvent {
     /// The guest spoke; not told more often than [`SEEN_INTERVAL`] allows.
     Seen,
+    /// The guest registered an address of its own making; no more of them in one
+    /// [`NOTE_INTERVAL`] than [`REGISTRATIONS_MAX`].
+    Registered(Registration),
     /// Something was noted of a frame; not told more often than [`NOTE_INTERVAL`] allows.
     Noted(Protocol, Note),
     /// The guest has come to the port, as a message of this type shows. It is told until there is
@@ -118,6 +122,7 @@ impl PortTask {
             reports,
             seen_told: None,
             noted_told: [None; Note::ALL.len()],
+            registered_told: (now.mono, 0),
             arrival_untold: None,
         };
         // What another port's guest overran is not this one's.
@@ -187,6 +192,8 @@ struct Port {
     seen_told: Option<Mono>,
     /// When it was last told of each note.
     noted_told: [Option<Mono>; Note::ALL.len()],
+    /// Since when how many registrations were told.
+    registered_told: (Mono, u8),
     /// The message that showed an arrival, until the supervisor was told.
     arrival_untold: Option<Message>,
 }
@@ -387,6 +394,9 @@ impl Port {
             }
             Verdict::Dropped(_) => {}
         }
+        if let (Verdict::Replied(_), Some(registration)) = (verdict, turn.registration) {
+            self.registered(now.mono, registration);
+        }
         if turn.arrived {
             self.arrival_untold = Some(turn.outcome.message);
         }
@@ -403,6 +413,20 @@ impl Port {
             && let Some(told) = self.noted_told.get_mut(note.index())
         {
             *told = Some(now.mono);
+        }
+    }
+
+    /// Tells of a registration. A guest that has just come up sends one for each of its addresses,
+    /// so several go through at once.
+    fn registered(&mut self, now: Mono, registration: Registration) {
+        let (since, told) = self.registered_told;
+        if now.since(since) >= NOTE_INTERVAL {
+            self.registered_told = (now, 0);
+        } else if told >= REGISTRATIONS_MAX {
+            return;
+        }
+        if self.report(PortEvent::Registered(registration)) {
+            self.registered_told.1 = self.registered_told.1.saturating_add(1);
         }
     }
 
@@ -463,6 +487,9 @@ const SEEN_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How often one kind of note is told to the supervisor. Metrics count every one.
 const NOTE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many registrations are told to the supervisor in one [`NOTE_INTERVAL`].
+const REGISTRATIONS_MAX: u8 = 16;
 
 /// How long a port is left alone whose guest sends far more than its rate: 16 frames in each rest
 /// cost nothing, where reading a flood takes a core.

@@ -20,6 +20,7 @@ use super::plan::{Plan, Service, plan};
 use super::port_task::{Guest, PortEvent, PortReport};
 use super::ports::{Ports, Started, Terms};
 use super::reclaim::{RECLAIM_INTERVAL, may_be_given_later};
+use super::registrations::Registrations;
 use super::remembered::Remembered;
 use super::sources::{Health, Sources};
 use super::watch::{self, Wanted};
@@ -86,6 +87,8 @@ pub(super) struct Supervisor {
     pub(super) links: Links,
     pub(super) remembered: Remembered,
     pub(super) entries: BTreeMap<String, Entry>,
+    /// What guests registered (RFC 9686).
+    pub(super) registrations: Registrations,
     /// Leases that the store does not have as they are.
     pub(super) writes: Writes,
     pub(super) edits: PendingEdits,
@@ -121,6 +124,7 @@ impl Supervisor {
             links: Links::default(),
             remembered,
             entries: BTreeMap::new(),
+            registrations: Registrations::default(),
             writes: Writes::default(),
             edits: PendingEdits::default(),
             reload_error: None,
@@ -304,6 +308,9 @@ impl Supervisor {
                     self.write();
                 }
             }
+            PortEvent::Registered(registration) => {
+                self.registrations.note(&key, registration, clock::mono());
+            }
             PortEvent::Noted(protocol, note @ Note::Declined) => {
                 let network = Arc::clone(&service.network);
                 self.warn(&interface, &key, note, "the guest declined its address: it is in use");
@@ -324,7 +331,10 @@ impl Supervisor {
                 );
             }
             PortEvent::Arrived(message) => self.arrived(&interface, &key, message).await,
-            PortEvent::Noted(_, Note::Released | Note::Arrived | Note::Announced) => {}
+            PortEvent::Noted(
+                _,
+                Note::Released | Note::Arrived | Note::Announced | Note::Registered,
+            ) => {}
         }
     }
 
@@ -531,7 +541,9 @@ pub(super) fn nothing_to_give(network: &Network, assignment: &Assignment) -> Opt
     let lease = &assignment.lease;
     let ipv4 = network.ipv4.is_some() && lease.ipv4.is_some();
     let ipv6 = network.ipv6.as_ref().is_some_and(|ipv6| match ipv6.mode {
-        AddressMode::Stateful => lease.ipv6.is_some(),
+        AddressMode::Stateful => {
+            lease.ipv6.is_some() || (ipv6.delegation.is_some() && lease.prefix.is_some())
+        }
         AddressMode::Stateless | AddressMode::Slaac => true,
     });
     if ipv4 || ipv6 {
@@ -545,7 +557,7 @@ pub(super) fn nothing_to_give(network: &Network, assignment: &Assignment) -> Opt
 
 /// Says which addresses a NIC lacks.
 fn shortage(assignment: &Assignment) -> Option<String> {
-    let reasons = [&assignment.no_ipv4, &assignment.no_ipv6];
+    let reasons = [&assignment.no_ipv4, &assignment.no_ipv6, &assignment.no_prefix];
     let reasons: Vec<String> = reasons.into_iter().flatten().map(ToString::to_string).collect();
     if reasons.is_empty() { None } else { Some(reasons.join("; ")) }
 }

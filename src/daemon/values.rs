@@ -139,6 +139,8 @@ impl Values {
             rapid_commit,
             server_preference,
             information_refresh_time,
+            solicit_max_retry,
+            information_max_retry,
             prefixes,
             routes,
             ra,
@@ -165,6 +167,8 @@ impl Values {
         self.maybe("ipv6.server-preference", server_preference.as_ref());
         let refresh = information_refresh_time.map(duration);
         self.maybe("ipv6.information-refresh-time", refresh.as_ref());
+        self.maybe("ipv6.sol-max-rt", solicit_max_retry.map(duration).as_ref());
+        self.maybe("ipv6.inf-max-rt", information_max_retry.map(duration).as_ref());
         self.texts("ipv6.prefix", prefixes.iter().map(prefix));
         self.texts("ipv6.routes", routes.iter().map(ipv6_route));
         self.router(ra);
@@ -209,6 +213,7 @@ fn boot_rule(rule: &BootRule) -> String {
         file,
         path_prefix,
         url,
+        params,
     } = rule;
     let mut parts = Vec::new();
     let mut part = |name: &str, value: Option<String>| {
@@ -228,6 +233,7 @@ fn boot_rule(rule: &BootRule) -> String {
     part("file", file.clone());
     part("path-prefix", path_prefix.clone());
     part("url", url.as_ref().map(ToString::to_string));
+    part("params", listed(params.clone()));
     format!("({})", parts.join(", "))
 }
 

@@ -276,8 +276,13 @@ mod tests {
 
     fn sighting() -> Sighting {
         let outcome = Outcome::dropped(Protocol::Dhcpv4, Message::Discover, DropReason::NoAddress);
-        let turn =
-            Turn { outcome, note: None, source: Some(Mac([2, 0, 0, 0, 0, 1])), arrived: false };
+        let turn = Turn {
+            outcome,
+            note: None,
+            source: Some(Mac([2, 0, 0, 0, 0, 1])),
+            arrived: false,
+            registration: None,
+        };
         let bytes = [0xaa; 14];
         let frame =
             Frame { bytes: &bytes, vlan: Some(5), checksum_pending: false, truncated: false };

@@ -288,7 +288,7 @@ fn next_free<A: PoolAddress>(
 
 /// Returns a number that depends on the key, the family and the attempt alone, for ever: it is part
 /// of the promise that a lost store gives most VMs their old address.
-fn preference(key: &LeaseKey, family: &str, attempt: u8) -> u128 {
+pub(super) fn preference(key: &LeaseKey, family: &str, attempt: u8) -> u128 {
     let LeaseKey { network, vm, nic } = key;
     let mut hash = Sha256::new();
     for part in [NetworkName::as_str(network), VmId::as_str(vm), NicName::as_str(nic), family] {
@@ -309,7 +309,7 @@ fn narrow(count: u128) -> u64 {
 }
 
 /// How many addresses are tried by hash before the range is walked.
-const HASHED_ATTEMPTS: u8 = 8;
+pub(super) const HASHED_ATTEMPTS: u8 = 8;
 
 /// How many addresses of one family a NIC may have set aside. More than a network in trouble needs;
 /// few enough that a hostile guest costs its neighbours nothing.

@@ -7,6 +7,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::holders::{Holders, Request, in_ranges};
+use super::prefix::PrefixHolders;
 use super::slots::{Slot, Slots};
 use super::{Lease, LeaseKey, NetworkName, Withheld};
 use crate::network::{AddressMode, Ipv4Network, Ipv6Network, Network, OnDecline, Pool, VmEntry};
@@ -18,6 +19,7 @@ pub struct LeaseTable {
     leases: Slots,
     ipv4: Holders<Ipv4Addr>,
     ipv6: Holders<Ipv6Addr>,
+    prefixes: PrefixHolders,
 }
 
 /// What a NIC was found to hold, or was given.
@@ -31,6 +33,8 @@ pub struct Assignment {
     pub no_ipv4: Option<NoAddress>,
     /// Why the NIC has no IPv6 address, or not the reserved one.
     pub no_ipv6: Option<NoAddress>,
+    /// Why the NIC has no prefix, or not the reserved one.
+    pub no_prefix: Option<NoAddress>,
 }
 
 /// How a lease differs from what it was.
@@ -53,10 +57,13 @@ pub enum NoAddress {
     /// Every address of the ranges is held or excluded.
     #[error("all {0} addresses of the network's ranges are in use")]
     Exhausted(&'static str),
-    /// The reserved address is still held by another lease.
+    /// Every prefix of the pool is held or withheld.
+    #[error("all prefixes of the network's delegate pool are in use")]
+    NoPrefixLeft,
+    /// The reserved address or prefix is still held by another lease.
     #[error("{address} is reserved for this VM but held by {holder}; release it there")]
     Held {
-        /// The reserved address.
+        /// The reserved address or prefix.
         address: String,
         /// Who holds it: VM and NIC.
         holder: String,
@@ -169,13 +176,15 @@ impl LeaseTable {
         let old = self.leases.get(key).cloned();
         let (ipv4, no_ipv4) = self.choose_ipv4(network, key, old.as_ref());
         let (ipv6, no_ipv6) = self.choose_ipv6(network, key, old.as_ref());
+        let held_prefix = old.as_ref().and_then(|lease| lease.prefix);
+        let (prefix, no_prefix) = self.prefixes.choose(network, key, held_prefix);
         let hostname =
             network.hostname_of(&key.vm, &key.nic).map(|hostname| hostname.as_str().to_owned());
         let lease = Lease {
             key: key.clone(),
             ipv4,
             ipv6,
-            prefix: old.as_ref().and_then(|lease| lease.prefix),
+            prefix,
             hostname,
             created: old.as_ref().map_or(occasion.wall, |lease| lease.created),
             // Where the VM was heard last: a port that waits for it does not say that it came.
@@ -185,9 +194,11 @@ impl LeaseTable {
         };
         let change = match &old {
             // A NIC that holds nothing has no lease: the row would promise what is not there.
-            None if ipv4.is_none() && ipv6.is_none() => LeaseChange::None,
+            None if ipv4.is_none() && ipv6.is_none() && prefix.is_none() => LeaseChange::None,
             None => LeaseChange::Addresses,
-            Some(old) if (old.ipv4, old.ipv6) != (ipv4, ipv6) => LeaseChange::Addresses,
+            Some(old) if (old.ipv4, old.ipv6, old.prefix) != (ipv4, ipv6, prefix) => {
+                LeaseChange::Addresses
+            }
             Some(old) if *old != lease => LeaseChange::Details,
             Some(_) => LeaseChange::None,
         };
@@ -195,7 +206,7 @@ impl LeaseTable {
             LeaseChange::None => {}
             LeaseChange::Details | LeaseChange::Addresses => self.replace(lease.clone()),
         }
-        Assignment { lease, change, no_ipv4, no_ipv6 }
+        Assignment { lease, change, no_ipv4, no_ipv6, no_prefix }
     }
 
     /// Flags a conflict on the lease of a guest that declined its address of `family`, and with
@@ -286,6 +297,7 @@ impl LeaseTable {
         let lease = self.leases.remove(key)?;
         self.ipv4.free(&key.network, lease.ipv4);
         self.ipv6.free(&key.network, lease.ipv6);
+        self.prefixes.free(&key.network, lease.prefix);
         Some(lease)
     }
 
@@ -346,19 +358,21 @@ impl LeaseTable {
 
     /// Notes the addresses of a lease that was loaded, or returns why that cannot be.
     fn take(&mut self, slot: Slot) -> Option<(LeaseKey, String)> {
-        let Lease { key, ipv4, ipv6, .. } = self.leases.lease(slot)?;
+        let Lease { key, ipv4, ipv6, prefix, .. } = self.leases.lease(slot)?;
         let held = ipv4
             .and_then(|address| self.ipv4.holder(&key.network, address))
             .or_else(|| ipv6.and_then(|address| self.ipv6.holder(&key.network, address)));
-        if let Some(holder) = held.and_then(|slot| self.leases.lease(slot)) {
+        let holder = held.and_then(|slot| self.leases.lease(slot)).map(|lease| &lease.key);
+        if let Some(holder) = holder.or_else(|| self.prefixes.other_holder(key, (*prefix)?)) {
             let reason = format!(
-                "lease of {} {} in network {} names an address that {} {} holds",
-                key.vm, key.nic, key.network, holder.key.vm, holder.key.nic
+                "lease of {} {} in network {} names an address or prefix that {} {} holds",
+                key.vm, key.nic, key.network, holder.vm, holder.nic
             );
             return Some((key.clone(), reason));
         }
         self.ipv4.hold_loaded(&key.network, *ipv4, slot);
         self.ipv6.hold_loaded(&key.network, *ipv6, slot);
+        self.prefixes.hold(key, *prefix);
         None
     }
 
@@ -370,7 +384,9 @@ impl LeaseTable {
         if let Some(old) = self.leases.get(&lease.key) {
             self.ipv4.free(&network, old.ipv4);
             self.ipv6.free(&network, old.ipv6);
+            self.prefixes.free(&network, old.prefix);
         }
+        self.prefixes.hold(&lease.key, lease.prefix);
         let slot = self.leases.put(lease);
         self.ipv4.hold(&network, ipv4, slot);
         self.ipv6.hold(&network, ipv6, slot);

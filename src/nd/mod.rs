@@ -364,6 +364,8 @@ mod tests {
                 rapid_commit: false,
                 server_preference: None,
                 information_refresh_time: None,
+                solicit_max_retry: None,
+                information_max_retry: None,
                 prefixes: Vec::new(),
                 routes: Vec::new(),
                 ra: RouterAdvertisement {

@@ -29,6 +29,7 @@ fn both_families(mode: AddressMode) -> Network {
         subnet: "2001:db8::/64".parse().unwrap(),
         gateway: Some("fe80::1".parse().unwrap()),
         pool: Pool::default(),
+        delegation: None,
         mode,
         preferred_lifetime: Lifetime(3_600),
         valid_lifetime: Lifetime(7_200),
@@ -37,6 +38,8 @@ fn both_families(mode: AddressMode) -> Network {
         rapid_commit: false,
         server_preference: None,
         information_refresh_time: None,
+        solicit_max_retry: None,
+        information_max_retry: None,
         prefixes: Vec::new(),
         routes: Vec::new(),
         ra: RouterAdvertisement {

@@ -303,7 +303,7 @@ impl NetworkMetrics {
             Note::RelayInformation => {
                 self.relay_information.fetch_add(1, Ordering::Relaxed);
             }
-            Note::Released | Note::Declined | Note::Announced => {}
+            Note::Released | Note::Declined | Note::Announced | Note::Registered => {}
         }
     }
 
