@@ -56,6 +56,7 @@ scenarios! {
     migration,
     flood,
     reload,
+    explain,
     leases,
     unprivileged,
     boot,

@@ -7,10 +7,12 @@ mod defaults;
 mod diagnostics;
 mod ipv4;
 mod ipv6;
+mod locate;
 mod network_file;
 mod option;
 mod option_kind;
 mod option_names;
+mod option_text;
 mod section;
 mod services;
 #[cfg(test)]
@@ -21,6 +23,9 @@ mod vm;
 pub use daemon_file::{CONTROL_SOCKET, server_duid};
 pub use defaults::explain_defaults;
 pub use diagnostics::{Colors, ConfigErrors};
+pub use locate::{Step, locate};
+pub use option_text::{domains, option_name, option_text};
+pub use values::duration;
 
 use std::ffi::OsStr;
 use std::fmt;

@@ -102,7 +102,8 @@ impl Supervisor {
         }
     }
 
-    fn port_row(&self, interface: &str, entry: &Entry) -> PortRow {
+    /// Lists one port.
+    pub(super) fn port_row(&self, interface: &str, entry: &Entry) -> PortRow {
         let port = self.claims.port(interface);
         let identity = port.and_then(|port| port.identity.as_ref().ok());
         let last = self.ports.last(interface);

@@ -5,12 +5,14 @@ mod claims;
 mod control_socket;
 mod edits;
 mod exchange;
+mod explain;
 mod links;
 mod listing;
 mod metrics_server;
 mod plan;
 mod port_task;
 mod ports;
+mod preview;
 mod reclaim;
 mod reload;
 mod remembered;
@@ -18,6 +20,8 @@ mod sources;
 #[cfg(test)]
 mod storm;
 mod supervisor;
+mod values;
+mod watch;
 mod writes;
 
 use std::io;

@@ -10,12 +10,12 @@ use super::{LeaseKey, NetworkName, NicName, NoAddress, Usage, VmId};
 use crate::network::{Pool, PoolAddress};
 
 /// Who holds each address of one family, network by network.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Holders<A> {
     networks: HashMap<NetworkName, Held<A>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Held<A> {
     by_address: HashMap<A, Slot>,
     /// Found in use by somebody else; passed over until the process ends.

@@ -13,7 +13,7 @@ use crate::network::{AddressMode, Ipv4Network, Ipv6Network, Network, OnDecline, 
 use crate::time::Wall;
 
 /// Every lease that this node knows.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct LeaseTable {
     leases: Slots,
     ipv4: Holders<Ipv4Addr>,
