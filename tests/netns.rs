@@ -44,6 +44,7 @@ scenarios! {
     decline,
     // What happens around them.
     restart,
+    etcd,
     replug,
     vlan_and_offload,
     isolation,

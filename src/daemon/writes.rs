@@ -87,6 +87,23 @@ impl Writes {
         is_news
     }
 
+    /// Tells whether a lease is on its way to the store.
+    pub(super) fn is_pending(&self, key: &LeaseKey) -> bool {
+        self.changed.contains(key) || self.under_way.contains(key)
+    }
+
+    /// Notes that the store says of itself that it does not answer. Tells whether that is news.
+    pub(super) fn down(&mut self, error: &str) -> bool {
+        let is_news = self.error.is_none();
+        self.error.get_or_insert_with(|| error.to_owned());
+        is_news
+    }
+
+    /// Notes that the store says of itself that it answers. Tells whether that is news.
+    pub(super) fn up(&mut self) -> bool {
+        self.error.take().is_some()
+    }
+
     /// Lets the store be tried again.
     pub(super) fn resume(&mut self) {
         self.is_paused = false;

@@ -4,8 +4,8 @@
 //! lease changed, and the caller serves it only after the store has it. No address is ever held by
 //! two leases of one network: every change goes through `hold` and `free`.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use sha2::{Digest, Sha256};
 
@@ -221,6 +221,49 @@ impl LeaseTable {
         Some(lease)
     }
 
+    /// Takes a lease as it is elsewhere: in a store that nodes share, which is right. Returns the
+    /// other leases that lose an address by it.
+    pub fn adopt(&mut self, lease: Lease) -> BTreeSet<LeaseKey> {
+        let addresses = [lease.ipv4.map(IpAddr::V4), lease.ipv6.map(IpAddr::V6)];
+        let losers =
+            addresses.into_iter().flatten().filter_map(|address| self.occupy(&lease.key, address));
+        let losers = losers.collect();
+        self.replace(lease);
+        losers
+    }
+
+    /// Notes that a NIC, of another node perhaps, holds an address. Returns the lease that loses it
+    /// by that.
+    pub fn occupy(&mut self, holder: &LeaseKey, address: IpAddr) -> Option<LeaseKey> {
+        let network = &holder.network;
+        let before = match address {
+            IpAddr::V4(address) => self.ipv4.holder(network, address).cloned(),
+            IpAddr::V6(address) => self.ipv6.holder(network, address).cloned(),
+        };
+        match address {
+            IpAddr::V4(address) => self.ipv4.hold(holder, Some(address)),
+            IpAddr::V6(address) => self.ipv6.hold(holder, Some(address)),
+        }
+        let loser = self.leases.get_mut(&before.filter(|before| before != holder)?)?;
+        match address {
+            IpAddr::V4(address) if loser.ipv4 == Some(address) => loser.ipv4 = None,
+            IpAddr::V6(address) if loser.ipv6 == Some(address) => loser.ipv6 = None,
+            IpAddr::V4(_) | IpAddr::V6(_) => return None,
+        }
+        Some(loser.key.clone())
+    }
+
+    /// Forgets what [`Self::occupy`] noted and no lease of this table holds.
+    pub fn forget_occupied(&mut self) {
+        let leases = &self.leases;
+        self.ipv4.retain(|key, address| {
+            leases.get(key).is_some_and(|lease| lease.ipv4 == Some(*address))
+        });
+        self.ipv6.retain(|key, address| {
+            leases.get(key).is_some_and(|lease| lease.ipv6 == Some(*address))
+        });
+    }
+
     /// Counts one network's IPv4 leases and addresses.
     #[must_use]
     pub fn ipv4_usage(&self, network: &NetworkName, pool: &Pool<Ipv4Addr>) -> Usage {
@@ -373,7 +416,16 @@ impl<A: PoolAddress> Holders<A> {
 
     fn free(&mut self, key: &LeaseKey, address: Option<A>) {
         if let (Some(address), Some(held)) = (address, self.networks.get_mut(&key.network)) {
-            held.by_address.remove(&address);
+            // Another may have been found to hold it meanwhile.
+            if held.by_address.get(&address) == Some(key) {
+                held.by_address.remove(&address);
+            }
+        }
+    }
+
+    fn retain(&mut self, keep: impl Fn(&LeaseKey, &A) -> bool) {
+        for held in self.networks.values_mut() {
+            held.by_address.retain(|address, key| keep(key, address));
         }
     }
 
