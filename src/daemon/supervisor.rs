@@ -172,15 +172,20 @@ impl Supervisor {
         }
         supervisor.sources.stop();
         supervisor.ports.stop_all().await;
-        if supervisor.writes.is_under_way() && matches!(done.recv().await, Some(Ok(_))) {
-            supervisor.writes.succeeded();
-        }
-        // When guests were last heard, for the most part: worth one try.
-        if let Some(changes) = supervisor.next_batch() {
-            let _ = supervisor.store.write(changes).await;
-        }
-        supervisor.store_thread.stop().await;
-        supervisor.ports
+        let end = async {
+            if supervisor.writes.is_under_way() && matches!(done.recv().await, Some(Ok(_))) {
+                supervisor.writes.succeeded();
+            }
+            // When guests were last heard, for the most part: worth one try.
+            if let Some(changes) = supervisor.next_batch() {
+                let _ = supervisor.store.write(changes).await;
+            }
+        };
+        // A store that does not answer does not keep the daemon; what waits was never served.
+        let _ = tokio::time::timeout(END_LIMIT, end).await;
+        let Self { ports, store_thread, .. } = supervisor;
+        let _ = tokio::time::timeout(END_LIMIT, store_thread.stop()).await;
+        ports
     }
 
     /// Tells whether every source has given its first snapshot.
@@ -505,6 +510,10 @@ const NOT_YET_DURABLE: &str = "its new lease is not yet durable";
 
 /// How long a store in trouble, or a port that could not be started, is left alone.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long the daemon, when it ends, waits for the last leases to be written, and then for the
+/// store to close.
+const END_LIMIT: Duration = Duration::from_secs(1);
 
 /// How long gauges may lag behind.
 const GAUGE_DELAY: Duration = Duration::from_millis(200);
