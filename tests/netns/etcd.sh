@@ -40,6 +40,57 @@ expect "another node's lease is listed" 10.20.5.5 eval \
      jq -c ".vm = \"demo/elsewhere\" | .ipv4 = \"10.20.5.5\"")" >/dev/null
    lh leases show 10.20.5.5 --json | jq -r ".[0].ipv4"'
 
+# A second node, to which web-1 migrates while it still runs on the first: both have its port.
+on node ip link add tap9 type veth peer name tap9-guest
+on node ip link set tap9-guest up
+on node ip link set tap9 up
+on node mkdir -p /etc/leasehold-b /run/leasehold-b /var/lib/leasehold-b
+on node cp -r /etc/leasehold/networks.d /etc/leasehold-b/
+on node sh -c 'cat >/etc/leasehold-b/leasehold.toml' <<'CONFIG'
+[node]
+name = "node-b"
+[store]
+backend = "etcd"
+path = "/var/lib/leasehold-b"
+[store.etcd]
+endpoints = ["http://127.0.0.1:2379"]
+[metrics]
+listen = ""
+[control]
+socket = "/run/leasehold-b/control.sock"
+[[source]]
+kind = "static"
+[[source.port]]
+interface = "tap9"
+vm = "demo/web-1"
+nic = "eth0"
+network = "blue"
+CONFIG
+spawn node leasehold-b "$LEASEHOLD" --config /etc/leasehold-b/leasehold.toml run
+NODE_B=$SPAWNED
+port_b() {
+  on node "$LEASEHOLD" --config /etc/leasehold-b/leasehold.toml ports --json |
+    jq -rs --arg f "$1" '[.. | objects | select(.interface? == "tap9")][0][$f] // ""'
+}
+writes() {
+  ctl get /leasehold/v1/leases/blue/demo%2Fweb-1/eth0 -w json | jq -r '.kvs[0].version'
+}
+expect "the other node serves the VM" serving port_b state
+expect "at the same address" "${first%/*}" port_b ipv4
+expect "the lease's node" node-b etcd_field node
+# Each was told of the other's writes; neither takes the lease back and forth.
+before=$(writes)
+sleep 1
+within "writes of the lease while both serve it" "$before" $((before + 2)) "$(writes)"
+expect "the first node serves it still" "${first%/*}" port_field vnet0 ipv4
+kill -TERM "$NODE_B"
+wait_for "$LIMIT" gone "$NODE_B" || bad "the second node does not end"
+# It came back: the first node is the one that serves it.
+unplug web-1
+plug web-1
+wait_serving web-1
+expect "the lease's node" node-a etcd_field node
+
 kill -KILL "$ETCD_PID"
 leasehold_stop KILL
 leasehold_start
