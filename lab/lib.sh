@@ -356,10 +356,14 @@ run_dhcpcd() {
 
 # run_udhcpc GUEST [OPTION...]: its hook leaves what it was told in /run/udhcpc.seen.
 run_udhcpc() {
+  start_udhcpc "$@"
+  wait_for "$LIMIT" on "$1" test -s /run/udhcpc.seen || die "$1: udhcpc: no lease"
+}
+# start_udhcpc GUEST [OPTION...]: the same without the wait.
+start_udhcpc() {
   link_up "$1"
   client "$1" udhcpc busybox udhcpc -f -v -t 20 -T 1 -i eth0 -s "$LAB_DIR/udhcpc.script" \
     -O mtu -O hostname -O search -O ntpsrv -O staticroutes "${@:2}"
-  wait_for "$LIMIT" on "$1" test -s /run/udhcpc.seen || die "$1: udhcpc: no lease"
 }
 
 run_networkd() {

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crate::arrival::{Arrival, Sign};
 use crate::binding::Binding;
 use crate::outcome::{DropReason, Message, Note, Outcome, Protocol, Verdict};
 use crate::reply::{Decision, Handled, Reply};
@@ -21,6 +22,7 @@ pub struct PortResponder {
     binding: Arc<Binding>,
     bucket: TokenBucket,
     schedule: nd::Schedule,
+    arrival: Arrival,
     /// Whom unsolicited advertisements go to where the port's MAC is not known.
     last_source: Option<Mac>,
 }
@@ -43,6 +45,9 @@ pub struct Turn {
     pub note: Option<Note>,
     /// Who sent the frame, if it was read that far.
     pub source: Option<Mac>,
+    /// Whether it shows that the guest has come to this port (clause D3): see
+    /// [`PortResponder::handle_arrival`].
+    pub arrived: bool,
 }
 
 impl PortResponder {
@@ -54,6 +59,7 @@ impl PortResponder {
             binding,
             bucket: TokenBucket::new(limit, now),
             schedule: nd::Schedule::new(now, interval, seed),
+            arrival: Arrival::default(),
             last_source: None,
         }
     }
@@ -73,6 +79,7 @@ impl PortResponder {
         // Another guest may stand behind the port now: nothing learnt of the old one is used.
         if self.binding.key != binding.key {
             self.last_source = None;
+            self.arrival.leave();
         }
         self.bucket.limit(limit);
         self.binding = binding;
@@ -84,6 +91,18 @@ impl PortResponder {
     /// Takes note that the port's link came up: the guest may be a new one, or rebooted.
     pub fn link_up(&mut self, now: Mono) {
         self.schedule.restart(now, interval(&self.binding));
+        self.arrival.leave();
+    }
+
+    /// Takes the guest for being here already: this program was restarted, the VM did not move.
+    pub fn settle_guest(&mut self) {
+        self.arrival.settle();
+    }
+
+    /// Takes note that the VM is elsewhere now: it is told nothing more, and if it speaks here again
+    /// it has come back.
+    pub fn guest_left(&mut self) {
+        self.arrival.leave();
     }
 
     /// Decides about one frame; at most one reply is put into `outbox`.
@@ -93,14 +112,37 @@ impl PortResponder {
             return Turn::dropped(Protocol::Other, DropReason::RateLimited);
         }
         // Own code has checked access only; a panic in a dependency costs this frame alone.
-        catch_unwind(AssertUnwindSafe(|| self.answer(frame, outbox)))
+        catch_unwind(AssertUnwindSafe(|| self.answer(now, frame, outbox)))
             .unwrap_or_else(|_| Turn::dropped(Protocol::Other, DropReason::Panicked))
     }
 
-    /// Returns when [`Self::handle_deadline`] has something to do.
+    /// Returns when [`Self::handle_deadline`] or [`Self::handle_arrival`] has something to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
-        self.schedule.next_deadline()
+        [self.schedule.next_deadline(), self.arrival.next_deadline()].into_iter().flatten().min()
+    }
+
+    /// Tells whether [`Self::handle_arrival`] has something to do by `now`.
+    #[must_use]
+    pub fn has_arrival_due(&self, now: Mono) -> bool {
+        self.arrival.due(now).is_some()
+    }
+
+    /// Tells a guest that has come what is due by `now` (clause D4), as far as `outbox` has room;
+    /// what it has none for stays due. Returns how many frames were put into it.
+    pub fn handle_arrival(&mut self, now: Mono, outbox: &mut Outbox) -> usize {
+        let before = outbox.len();
+        while let Some(place) = self.arrival.due(now) {
+            match self.binding.announcements.get(place) {
+                Some(_) if outbox.slot().is_none() => break,
+                Some(announcement) => {
+                    self.announce(announcement, outbox);
+                    self.arrival.said();
+                }
+                None => self.arrival.end_round(now),
+            }
+        }
+        outbox.len().saturating_sub(before)
     }
 
     /// Sends what is due by `now`: an unsolicited router advertisement. Tells whether one was put
@@ -109,6 +151,11 @@ impl PortResponder {
         if !self.schedule.take_due(now) {
             return false;
         }
+        self.advertise(outbox)
+    }
+
+    /// Sends our router advertisement. Tells whether it was put into `outbox`.
+    fn advertise(&self, outbox: &mut Outbox) -> bool {
         // To the guest's own MAC, not to the group's (RFC 6085): the frame cannot reach others.
         // Nobody heard and no MAC known: nobody to tell.
         let Some(guest) = self.binding.mac.or(self.last_source) else {
@@ -136,7 +183,39 @@ impl PortResponder {
         length > 0
     }
 
-    fn answer(&mut self, frame: &Frame<'_>, outbox: &mut Outbox) -> Turn {
+    /// Sends one announcement to the guest's own MAC.
+    fn announce(&self, announcement: nd::Announcement, outbox: &mut Outbox) {
+        let binding = &self.binding;
+        let Some(guest) = binding.mac.or(self.last_source) else {
+            return;
+        };
+        let Some(frame) = outbox.slot() else {
+            return;
+        };
+        let link = Link { source: binding.source_mac, destination: guest };
+        let length = match announcement {
+            nd::Announcement::Arp(form, address) => {
+                nd::write_arp_announcement(frame, link, (form, address))
+            }
+            nd::Announcement::Neighbor(target) => {
+                nd::write_unsolicited_advertisement(frame, link, (&binding.neighbors, target))
+            }
+            nd::Announcement::Router => {
+                self.advertise(outbox);
+                return;
+            }
+            nd::Announcement::Retired(router) => binding
+                .ra
+                .as_ref()
+                .map_or(0, |ra| nd::write_last_advertisement(frame, link, (ra, router))),
+        };
+        let length = tag(frame, length, binding.trunk_vlan);
+        if length > 0 {
+            outbox.commit(length);
+        }
+    }
+
+    fn answer(&mut self, now: Mono, frame: &Frame<'_>, outbox: &mut Outbox) -> Turn {
         let binding = Arc::clone(&self.binding);
         if let Some(reason) = refuse_frame(&binding, frame) {
             return Turn::dropped(Protocol::Other, reason);
@@ -148,6 +227,7 @@ impl PortResponder {
                     outcome: Outcome::dropped(refused.protocol, refused.message, refused.reason),
                     note: None,
                     source: None,
+                    arrived: false,
                 };
             }
         };
@@ -160,11 +240,29 @@ impl PortResponder {
                 outcome: Outcome::dropped(protocol, message, DropReason::SourceMac),
                 note: None,
                 source: Some(source),
+                arrived: false,
             };
         }
         self.last_source = Some(source);
         let (outcome, note) = dispatch(&binding, &inbound, outbox);
-        Turn { outcome, note, source: Some(source) }
+        self.hear(now, Turn { outcome, note, source: Some(source), arrived: false })
+    }
+
+    /// Finds out whether a frame of the guest's shows that it has come.
+    fn hear(&mut self, now: Mono, mut turn: Turn) -> Turn {
+        let announces = turn.outcome.verdict == Verdict::Noted(Note::Arrived);
+        let sign = match turn.outcome.verdict {
+            // Whoever speaks in another's name shows nothing.
+            Verdict::Dropped(DropReason::SourceMac | DropReason::SourceAddress) => return turn,
+            Verdict::Noted(Note::Arrived) => Sign::Announcement,
+            Verdict::Noted(_) | Verdict::Replied(_) | Verdict::Dropped(_) => Sign::Other,
+        };
+        turn.arrived = self.arrival.hear(now, sign);
+        if announces && !turn.arrived {
+            turn.outcome.verdict = Verdict::Noted(Note::Announced);
+            turn.note = Some(Note::Announced);
+        }
+        turn
     }
 }
 
@@ -174,6 +272,7 @@ impl Turn {
             outcome: Outcome::dropped(protocol, Message::Unknown, reason),
             note: None,
             source: None,
+            arrived: false,
         }
     }
 }

@@ -266,7 +266,7 @@ impl Node {
             let _inside = runtime.enter();
             store::open(&config, name).unwrap()
         };
-        let Loaded { leases, damaged } = store.load().unwrap();
+        let Loaded { leases, damaged, .. } = store.load().unwrap();
         assert_eq!(damaged, Vec::<String>::new());
         let (table, refused) = LeaseTable::load(leases);
         assert_eq!(refused, Vec::<String>::new());
@@ -301,14 +301,22 @@ impl Node {
             let occasion = Occasion { node: self.name, wall: Wall(1_000) };
             let given = self.table.assign(&self.network, &key(vm), occasion);
             if given.change == LeaseChange::None {
-                return Ok(Some(given.lease).filter(|lease| lease.ipv4.is_some()));
+                if given.lease.ipv4.is_none() {
+                    return Ok(None);
+                }
+                if given.lease.node == self.name {
+                    return Ok(Some(given.lease));
+                }
+                // The guest is heard on this node.
+                self.table.arrived(&key(vm), occasion);
             }
-            let written = self.write(vec![Change::Put(given.lease.clone())]);
+            let lease = self.table.get(&key(vm)).expect("it was assigned").clone();
+            let written = self.write(vec![Change::Put(lease.clone())]);
             if written.is_err() {
                 self.table.remove(&key(vm));
             }
             if written? {
-                return Ok(Some(given.lease));
+                return Ok(Some(lease));
             }
         }
     }

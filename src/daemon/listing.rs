@@ -108,6 +108,7 @@ impl Supervisor {
         let last = self.ports.last(interface);
         let mac = port.and_then(|port| port.mac).or_else(|| last.and_then(|last| last.source()));
         let lease = entry.lease.as_ref();
+        let (reason, elsewhere) = (entry.reason.clone(), self.ports.elsewhere(interface));
         PortRow {
             interface: interface.to_owned(),
             vm: identity.map(|identity| identity.vm.to_string()),
@@ -118,7 +119,7 @@ impl Supervisor {
             ipv6: lease.and_then(|lease| lease.ipv6).map(|address| address.to_string()),
             hostname: lease.and_then(|lease| lease.hostname.clone()),
             state: entry.state,
-            reason: entry.reason.clone(),
+            reason: reason.or_else(|| elsewhere.map(|place| format!("its VM is now {place}"))),
             last_exchange: last.and_then(|last| last.exchange()),
         }
     }
@@ -129,7 +130,10 @@ impl Supervisor {
             up: running.health == Health::Up,
             ports: self.claims.count(id),
             error: match &running.health {
-                Health::Down(reason) => Some(reason.clone()),
+                Health::Down(reason) => Some(match self.remembered.count(id) {
+                    0 => reason.clone(),
+                    ports => format!("{reason}; ports from before the start: {ports}"),
+                }),
                 Health::Starting | Health::Up => None,
             },
         };

@@ -63,6 +63,7 @@ impl Supervisor {
             new.metrics_listen = old.metrics_listen;
         }
         let config = Arc::new(new);
+        self.remembered.forget_unheard();
         let mut concerned = self.sources.replace(&old, &config, &mut self.claims).await;
         self.metrics
             .retain_networks(|name| config.networks.iter().any(|new| new.name.as_str() == name));
@@ -71,6 +72,16 @@ impl Supervisor {
         concerned.extend(self.claims.interfaces().map(str::to_owned));
         let ports = concerned.len();
         self.reconcile(concerned).await;
+        for network in &self.config.networks {
+            let outside = self.table.outside_ranges(network).count();
+            if outside > 0 {
+                lines.push(format!(
+                    "network {}: leases outside its ranges: {outside}; each VM keeps its address \
+                     until it is released",
+                    network.name
+                ));
+            }
+        }
         lines.push(format!("networks in force: {}; ports: {ports}", self.config.networks.len()));
         lines
     }

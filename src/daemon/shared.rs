@@ -40,7 +40,7 @@ impl Supervisor {
         match news {
             News::Lease(key, now) => {
                 // What is on its way to the store meets this there.
-                if self.writes.is_pending(&key) {
+                if !self.writes.is_written(&key) {
                     return;
                 }
                 match now {

@@ -2,8 +2,9 @@
 //!
 //! Order (clause A8): 53, 54, 51, then what the client listed, 1 and 121 before 3, then what
 //! everybody is sent, then 80, 52, 97, 81 and 61. If the options field is too small, `file` and
-//! `sname` take options too (RFC 2132, section 9.3) unless they name what to boot, at last an option is split over the fields (RFC 3396).
-//! Room is given by priority; what still does not fit is left out, and the reply says so.
+//! `sname` take options too (RFC 2132, section 9.3) unless they name what to boot, at last an option
+//! is split over the fields (RFC 3396). Room is given by priority; what still does not fit is left
+//! out, and the reply says so.
 
 use std::net::Ipv4Addr;
 
@@ -53,25 +54,24 @@ pub(super) fn write(
     let mut rooms = Rooms { options: field.len(), file: 0, sname: 0 };
     rooms.options = rooms.options.checked_sub(own_length(request, answer.kind)).ok_or(Full)?;
     let mut left_out = false;
-    if selection.length() > rooms.options {
+    if let Some(rest) = rooms.options.checked_sub(selection.length()) {
+        rooms.options = rest;
+    } else {
         // One byte of either field is its End.
         rooms.options = rooms.options.checked_sub(OVERLOAD_LENGTH).ok_or(Full)?;
         rooms.file = if content.boot.file.is_empty() { FILE.saturating_sub(1) } else { 0 };
         rooms.sname = if content.boot.sname.is_empty() { SNAME.saturating_sub(1) } else { 0 };
-        left_out = selection.place_by_priority(rooms)?;
+        left_out = selection.place_by_priority(&mut rooms)?;
     }
     let mut name = own_name(content.options, request, answer.kind);
-    // The guest can do without both: they are the first to go.
-    if name.is_some_and(|name| selection.length().saturating_add(name_length(name)) > rooms.options)
-    {
+    // The guest can do without both: they take what room is left.
+    if name.is_some_and(|name| name_length(name) > rooms.options) {
         name = None;
         left_out = true;
     }
     rooms.options = rooms.options.saturating_sub(name.map_or(0, name_length));
     let mut machine_id = content.boot.machine_id;
-    if machine_id.is_some_and(|id| {
-        selection.length().saturating_add(encoded_length(id.len())) > rooms.options
-    }) {
+    if machine_id.is_some_and(|id| encoded_length(id.len()) > rooms.options) {
         machine_id = None;
         left_out = true;
     }
@@ -336,7 +336,7 @@ impl<'a> Selection<'a> {
     }
 
     /// Finds a home for every option, those first that are missed most. Tells whether one has none.
-    fn place_by_priority(&mut self, mut rooms: Rooms) -> Result<bool, Full> {
+    fn place_by_priority(&mut self, rooms: &mut Rooms) -> Result<bool, Full> {
         let mut left_out = false;
         let chosen = self.chosen.get_mut(..self.count).unwrap_or_default();
         for priority in Priority::ALL {

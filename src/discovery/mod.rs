@@ -6,6 +6,7 @@
 
 mod fixed;
 mod identity;
+mod netdev;
 mod ovsdb;
 
 pub use identity::{Evidence, Field, IdentityRule, Preset, identify};
@@ -33,6 +34,11 @@ pub fn spawn(id: SourceId, config: &config::Source, surroundings: Surroundings) 
     match config {
         config::Source::Static { ports } => {
             tokio::spawn(fixed::run(id, fixed::snapshot(ports), surroundings.events))
+        }
+        config::Source::Netdev { globs, vm } => {
+            let (globs, vm) = (globs.clone(), vm.clone());
+            let selection = netdev::Selection { globs, vm, rules: surroundings.rules };
+            tokio::spawn(netdev::run(id, selection, surroundings.events))
         }
         config::Source::Ovsdb { socket, bridges, presets } => {
             let settings = ovsdb::Settings {
@@ -152,8 +158,34 @@ pub struct Identity {
     pub vm: VmId,
     /// Which of its interfaces.
     pub nic: NicName,
-    /// The rule that named it, for `explain`: `preset libvirt`, `[[identity]] 2`, `static`.
+    /// How it is known, for `explain`.
+    pub trace: IdentityTrace,
+}
+
+/// Which rule named a VM, and what it went by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityTrace {
+    /// The rule: `preset libvirt`, `[[identity]] 2`, `static`.
     pub rule: String,
+    /// The values that it saw, in the order in which it looked.
+    pub saw: Vec<Seen>,
+}
+
+/// One value that a rule saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Where it stands, as the file's `from` writes it: `external-ids:vm-id`, `interface`.
+    pub key: String,
+    /// What stands there, escaped and cut: fit for a terminal.
+    pub value: String,
+}
+
+impl IdentityTrace {
+    /// Makes the trace of a rule that looked at nothing.
+    #[must_use]
+    pub const fn of(rule: String) -> Self {
+        Self { rule, saw: Vec::new() }
+    }
 }
 
 /// Why no VM could be named.

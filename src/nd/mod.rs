@@ -17,11 +17,16 @@
 )]
 
 mod advert;
+mod announcements;
 mod neighbors;
 mod options;
 mod schedule;
 
 pub use advert::Profile;
+pub use announcements::{
+    Announcement, Announcements, ArpForm, write_arp_announcement, write_last_advertisement,
+    write_unsolicited_advertisement,
+};
 pub use neighbors::Neighbors;
 pub use schedule::Schedule;
 

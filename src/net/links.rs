@@ -10,7 +10,9 @@ use std::pin::pin;
 
 use futures_util::{Stream, StreamExt};
 use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
-use rtnetlink::packet_route::link::{LinkAttribute, LinkExtentMask, LinkFlags, LinkMessage};
+use rtnetlink::packet_route::link::{
+    InfoKind, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
+};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::{Handle, LinkGetRequest, MulticastGroup, new_multicast_connection};
 
@@ -29,6 +31,22 @@ pub struct Link {
     pub mtu: u32,
     /// Whether it is set up and operational (`IFF_RUNNING`, RFC 2863): frames sent earlier are lost.
     pub up: bool,
+    /// What it is, as far as that matters here.
+    pub kind: LinkKind,
+    /// The index of the bridge or bond that it is a port of.
+    pub master: Option<u32>,
+}
+
+/// What a network device is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkKind {
+    /// A Linux bridge.
+    Bridge,
+    /// A macvtap or ipvtap: what its guest sends leaves through it as if the node had sent it, and
+    /// only what comes in from the wire reaches the guest.
+    MacVtap,
+    /// Anything else.
+    Other,
 }
 
 /// What happened to the node's links.
@@ -208,16 +226,30 @@ fn link(message: &LinkMessage) -> Option<Link> {
         mtu: 0,
         // Not LOWER_UP: it is set while the queue behind the carrier still drops everything.
         up: flags.contains(LinkFlags::Up | LinkFlags::Running),
+        kind: LinkKind::Other,
+        master: None,
     };
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(text) => name = Some(text.clone()),
             LinkAttribute::Address(octets) => link.mac = octets.as_slice().try_into().ok().map(Mac),
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
+            // 0: of no bridge any more.
+            LinkAttribute::Controller(master) => link.master = Some(*master).filter(|m| *m != 0),
+            LinkAttribute::LinkInfo(infos) => link.kind = kind(infos),
             _ => {}
         }
     }
     name.map(|name| Link { name, ..link })
+}
+
+fn kind(infos: &[LinkInfo]) -> LinkKind {
+    let kind = |info: &LinkInfo| match info {
+        LinkInfo::Kind(InfoKind::Bridge) => Some(LinkKind::Bridge),
+        LinkInfo::Kind(InfoKind::MacVtap | InfoKind::IpVtap) => Some(LinkKind::MacVtap),
+        _ => None,
+    };
+    infos.iter().find_map(kind).unwrap_or(LinkKind::Other)
 }
 
 fn told_error(error: &rtnetlink::Error) -> io::Error {
@@ -232,7 +264,8 @@ mod tests {
     use super::*;
 
     fn a_link(name: &str, mtu: u32) -> Link {
-        Link { name: name.to_owned(), ifindex: 5, mac: None, mtu, up: true }
+        let (name, kind) = (name.to_owned(), LinkKind::Other);
+        Link { name, ifindex: 5, mac: None, mtu, up: true, kind, master: None }
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub use boot::{
     Architecture, BootRule, BootUrl, BootUrlError, MAX_RULES, MAX_SERVER_NAME, MAX_TEXT,
     is_host_name,
 };
-pub use glob::matches_bytes;
+pub use glob::{matches_bytes, matches_text};
 pub use matching::{Match, choose};
 pub use names::{DomainName, DomainNameError, Hostname, HostnameTemplate};
 pub use parameters::{
@@ -55,6 +55,9 @@ pub struct Network {
     pub boot: Arc<[BootRule]>,
     /// What a DECLINE does.
     pub on_decline: OnDecline,
+    /// How long a VM must be unseen on every node, in seconds, before a newcomer that finds the
+    /// ranges full may have its addresses; `None`: for ever.
+    pub reclaim_after: Option<u32>,
     /// `[[vm]]`, in file order.
     pub vms: Vec<VmEntry>,
 }
@@ -177,6 +180,10 @@ pub struct VmEntry {
     pub ntp: Option<Vec<IpAddr>>,
     /// Replaces the network's MTU.
     pub mtu: Option<u16>,
+    /// Replaces the network's captive portal.
+    pub captive_portal: Option<CaptivePortal>,
+    /// Replaces the network's encrypted resolvers; empty: none.
+    pub resolvers: Option<Vec<EncryptedResolver>>,
     /// Replaces the network's IPv4 routes.
     pub routes: Option<Vec<Ipv4Route>>,
     /// Replaces the network's boot rules; empty: no network boot.
@@ -244,12 +251,13 @@ pub(crate) mod tests {
             ipv6: None,
             boot: Arc::default(),
             on_decline: OnDecline::Keep,
+            reclaim_after: None,
             vms: Vec::new(),
         }
     }
 
     /// Makes a `[[vm]]` entry that overrides nothing.
-    pub(super) fn entry(vm: &str, nic: Option<&str>) -> VmEntry {
+    pub(crate) fn entry(vm: &str, nic: Option<&str>) -> VmEntry {
         VmEntry {
             id: vm.parse().unwrap(),
             nic: nic.map(|nic| nic.parse().unwrap()),
@@ -261,6 +269,8 @@ pub(crate) mod tests {
             dns: None,
             ntp: None,
             mtu: None,
+            captive_portal: None,
+            resolvers: None,
             routes: None,
             boot: None,
             ipv4_options: Vec::new(),

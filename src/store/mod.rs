@@ -7,6 +7,7 @@ mod embedded;
 #[cfg(feature = "etcd")]
 mod etcd;
 mod memory;
+mod recover;
 mod row;
 mod shared;
 mod task;
@@ -15,13 +16,14 @@ pub use embedded::EmbeddedStore;
 #[cfg(feature = "etcd")]
 pub use etcd::EtcdStore;
 pub use memory::MemoryStore;
+pub use recover::Recovered;
 pub use shared::{Holding, News, Refused, Taken};
 pub use task::{StoreHandle, StoreThread, spawn};
 
 use tokio::sync::mpsc;
 
 use crate::config;
-use crate::lease::{Lease, LeaseKey};
+use crate::lease::{Lease, LeaseKey, Withheld};
 
 /// One change to be made durable.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +52,8 @@ pub struct Loaded {
     pub leases: Vec<Lease>,
     /// What could not, one line each: set aside, named, never served.
     pub damaged: Vec<String>,
+    /// The addresses that damaged rows name, this time or at an earlier start: nobody else's.
+    pub withheld: Vec<Withheld>,
 }
 
 /// A place that keeps leases. Called from one thread of its own; calls may block.
@@ -87,7 +91,10 @@ pub enum OpenError {
     /// The process may not read or write it.
     #[error("{0}")]
     NoPermission(String),
-    /// It is damaged, or of another format, or the system failed.
+    /// It is damaged: [`recover`] saves what can be read.
+    #[error("{0}")]
+    Damaged(String),
+    /// It is of another format, or the system failed.
     #[error("{0}")]
     Unusable(String),
 }
@@ -106,6 +113,24 @@ pub fn open(config: &config::Store, node: &str) -> Result<Box<dyn LeaseStore>, O
         }
         config::Store::Embedded { path } => Ok(Box::new(EmbeddedStore::open(path)?)),
         config::Store::Memory => Ok(Box::new(MemoryStore::default())),
+    }
+}
+
+/// Saves what can be read of a damaged store into a fresh one, and keeps the damaged one under
+/// another name. `progress` is told how many rows were read, and of how many, if that is known.
+///
+/// # Errors
+/// [`OpenError`] if it is in use, is not damaged but cannot be used, or if the fresh one cannot be
+/// written; nothing was changed then.
+pub fn recover(
+    config: &config::Store,
+    progress: &mut dyn FnMut(u64, Option<u64>),
+) -> Result<Recovered, OpenError> {
+    match config {
+        config::Store::Embedded { path } | config::Store::Etcd { path, .. } => {
+            recover::recover(path, progress)
+        }
+        config::Store::Memory => Ok(Recovered::Whole),
     }
 }
 

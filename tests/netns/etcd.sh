@@ -77,7 +77,7 @@ writes() {
 }
 expect "the other node serves the VM" serving port_b state
 expect "at the same address" "${first%/*}" port_b ipv4
-expect "the lease's node" node-b etcd_field node
+expect "the lease's node, until the guest is heard on the other" node-a etcd_field node
 # Each was told of the other's writes; neither takes the lease back and forth.
 before=$(writes)
 sleep 1

@@ -202,16 +202,15 @@ fn the_routers_lifetime_follows_the_interval() {
 }
 
 #[test]
-fn gateway_keys_without_effect_are_named() {
+fn what_an_arriving_vm_is_told_is_read() {
     let text = format!(
         "{IPV6}[gateway]\nmac = \"0a:58:a9:fe:01:01\"\nannounce = true\nretire = [\"fe80::a\"]\n"
     );
     let config = loaded(OVSDB, &[("blue.toml", &text)]).unwrap();
-    let expected = [
-        r#"networks.d/blue.toml:7:12: "announce" has no effect in this version; leave it out"#,
-        r#"networks.d/blue.toml:8:10: "retire" has no effect in this version; leave it out"#,
-    ];
-    assert_eq!(config.warnings, expected);
+    assert_eq!(config.warnings, [""; 0]);
+    let gateway = &config.networks[0].gateway;
+    assert!(gateway.announce);
+    assert_eq!(gateway.retire, ["fe80::a".parse::<std::net::Ipv6Addr>().unwrap()]);
 }
 
 #[test]
@@ -363,7 +362,7 @@ fn settings_that_are_switched_off_in_the_shipped_files_load_too() {
         &[("blue.toml", &switched_on("networks.d/blue.toml"))],
     )
     .unwrap();
-    assert_eq!((config.sources.len(), config.identity.len()), (2, 1));
+    assert_eq!((config.sources.len(), config.identity.len()), (3, 1));
     assert_eq!(config.networks[0].vms[0].mtu, Some(9_000));
     assert_eq!(config.networks[0].matcher.vlan, Some(100));
 }

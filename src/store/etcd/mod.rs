@@ -210,7 +210,7 @@ impl EtcdStore {
 
 impl LeaseStore for EtcdStore {
     fn load(&mut self) -> Result<Loaded, StoreError> {
-        let Loaded { leases, damaged } = self.copy.load()?;
+        let Loaded { leases, damaged, withheld } = self.copy.load()?;
         let copied = leases.clone();
         let runtime = self.runtime.clone();
         let leases = match runtime.block_on(self.compare(copied)) {
@@ -223,7 +223,7 @@ impl LeaseStore for EtcdStore {
             }
         };
         self.watched = leases.iter().map(|lease| lease.key.clone()).collect();
-        Ok(Loaded { leases, damaged })
+        Ok(Loaded { leases, damaged, withheld })
     }
 
     fn write(&mut self, changes: &[Change]) -> Result<Vec<Refused>, StoreError> {

@@ -1,9 +1,11 @@
 //! Rows as their writers write them, and what is told about them.
 
+mod storm;
+
 use serde_json::json;
 
 use super::*;
-use crate::discovery::{Field, Identity, Unidentified};
+use crate::discovery::{Field, Identity, IdentityTrace, Seen, Unidentified};
 
 const BRIDGE: &str = "7c94c3a5-7663-4502-aa9a-485c3541226d";
 const PORT: &str = "03390b5b-7acb-4024-a422-6934c1b1a06a";
@@ -69,7 +71,12 @@ fn libvirt_port() -> Port {
         identity: Ok(Identity {
             vm: "vm-0".parse().unwrap(),
             nic: "nic-0".parse().unwrap(),
-            rule: "preset libvirt".into(),
+            trace: IdentityTrace {
+                rule: "preset libvirt".into(),
+                saw: [("external-ids:vm-id", "vm-0"), ("external-ids:iface-id", "nic-0")]
+                    .map(|(key, value)| Seen { key: key.into(), value: value.into() })
+                    .into(),
+            },
         }),
         mac: Some("52:54:00:aa:bb:cc".parse().unwrap()),
         network: None,
@@ -102,7 +109,7 @@ fn an_os_vif_row_becomes_a_port() {
         ["iface-status", "active"], ["vm-uuid", "7d0f4b4e"],
     ]]});
     let port = port(&selection(), &rows("br-int", &json!({}), &interface));
-    assert_eq!(port.identity.unwrap().rule, "preset openstack");
+    assert_eq!(port.identity.unwrap().trace.rule, "preset openstack");
     assert_eq!(port.mac, Some("fa:16:3e:01:02:03".parse().unwrap()));
     assert_eq!((port.tag, port.is_trunk), (None, false));
 }
@@ -270,7 +277,9 @@ fn a_changed_row_of_any_of_the_three_tables_changes_the_port() {
     let edit = json!({"Interface": {INTERFACE: {"modify": {"external_ids":
         ["map", [["vm-id", "vm-1"]]]}}}});
     let mut expected = libvirt_port();
-    expected.identity.as_mut().unwrap().vm = "vm-1".parse().unwrap();
+    let identity = expected.identity.as_mut().unwrap();
+    identity.vm = "vm-1".parse().unwrap();
+    identity.trace.saw[0].value = "vm-1".into();
     expected.external_ids.insert("vm-id".into(), "vm-1".into());
     assert_eq!(model.update(&edit), Ok(vec![SourceEvent::Changed(expected.clone())]));
 
