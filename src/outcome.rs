@@ -183,6 +183,38 @@ impl Outcome {
     }
 }
 
+impl Verdict {
+    /// Returns the word for what kind of a decision it is.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Replied(_) => "reply",
+            Self::Noted(_) => "note",
+            Self::Dropped(_) => "drop",
+        }
+    }
+
+    /// Returns the label text: the reply's type, the note, or the reason.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Replied(message) => message.as_str(),
+            Self::Noted(note) => note.as_str(),
+            Self::Dropped(reason) => reason.as_str(),
+        }
+    }
+
+    /// Says in one plain clause why it was decided; `None` for a plain reply.
+    #[must_use]
+    pub const fn explain(self) -> Option<&'static str> {
+        match self {
+            Self::Replied(_) => None,
+            Self::Noted(note) => Some(note.explain()),
+            Self::Dropped(reason) => Some(reason.explain()),
+        }
+    }
+}
+
 impl DropReason {
     /// Says in one plain clause what was wrong, to follow the label after a colon.
     #[must_use]

@@ -5,12 +5,14 @@ mod claims;
 mod control_socket;
 mod edits;
 mod exchange;
+mod explain;
 mod links;
 mod listing;
 mod metrics_server;
 mod plan;
 mod port_task;
 mod ports;
+mod preview;
 mod reclaim;
 mod reload;
 mod remembered;
@@ -19,6 +21,8 @@ mod sources;
 #[cfg(test)]
 mod storm;
 mod supervisor;
+mod values;
+mod watch;
 mod writes;
 
 use std::io;
@@ -194,6 +198,9 @@ fn say_up(config: &Config, table: &LeaseTable) {
     );
     for warning in &config.warnings {
         tracing::warn!("{warning}");
+    }
+    for line in reload::outside_ranges(config, table) {
+        tracing::info!("{line}");
     }
 }
 

@@ -7,20 +7,13 @@ use super::supervisor::Supervisor;
 use crate::clock;
 use crate::config::Config;
 use crate::control::ReloadOutcome;
+use crate::lease::LeaseTable;
+use crate::network::Network;
 
 impl Supervisor {
     /// Reads the files anew; a file with an error replaces nothing.
     pub(super) async fn reload(&mut self) -> ReloadOutcome {
-        let path = self.config.path.clone();
-        let loaded = tokio::task::spawn_blocking(move || crate::config::load(&path)).await;
-        let loaded = match loaded {
-            Ok(Ok(config)) => Ok(config),
-            Ok(Err(errors)) => Err(errors.lines),
-            Err(_) => {
-                Err(vec!["reading the files failed with a panic; the old ones stay".to_owned()])
-            }
-        };
-        match loaded {
+        match self.read_files().await {
             Ok(config) => {
                 let lines = self.take_config(config).await;
                 for line in &lines {
@@ -37,6 +30,22 @@ impl Supervisor {
                 self.reload_error = Some(lines.join("; "));
                 self.metrics.config_refused();
                 ReloadOutcome { successful: false, lines }
+            }
+        }
+    }
+
+    /// Reads the files as they are now, and puts nothing into force.
+    ///
+    /// # Errors
+    /// Every diagnostic, one line each.
+    pub(super) async fn read_files(&self) -> Result<Config, Vec<String>> {
+        let path = self.config.path.clone();
+        let loaded = tokio::task::spawn_blocking(move || crate::config::load(&path)).await;
+        match loaded {
+            Ok(Ok(config)) => Ok(config),
+            Ok(Err(errors)) => Err(errors.lines),
+            Err(_) => {
+                Err(vec!["reading the files failed with a panic; the old ones stay".to_owned()])
             }
         }
     }
@@ -72,17 +81,22 @@ impl Supervisor {
         concerned.extend(self.claims.interfaces().map(str::to_owned));
         let ports = concerned.len();
         self.reconcile(concerned).await;
-        for network in &self.config.networks {
-            let outside = self.table.outside_ranges(network).count();
-            if outside > 0 {
-                lines.push(format!(
-                    "network {}: leases outside its ranges: {outside}; each VM keeps its address \
-                     until it is released",
-                    network.name
-                ));
-            }
-        }
+        lines.extend(outside_ranges(&self.config, &self.table));
         lines.push(format!("networks in force: {}; ports: {ports}", self.config.networks.len()));
         lines
     }
+}
+
+/// Says of each network how many leases lie outside its ranges: after ranges have moved, that is
+/// how many VMs have not.
+pub(super) fn outside_ranges(config: &Config, table: &LeaseTable) -> Vec<String> {
+    let line = |network: &Arc<Network>| match table.outside_ranges(network).count() {
+        0 => None,
+        outside => Some(format!(
+            "network {}: leases outside its ranges: {outside}; each VM keeps its address until it \
+             is released",
+            network.name
+        )),
+    };
+    config.networks.iter().filter_map(line).collect()
 }

@@ -12,14 +12,17 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::claims::Claims;
+use super::control_socket::{Asked, Said};
 use super::edits::PendingEdits;
 use super::links::Links;
 use super::metrics_server::MetricsServer;
 use super::plan::{Plan, Service, plan};
 use super::port_task::{Guest, PortEvent, PortReport};
 use super::ports::{Ports, Started, Terms};
+use super::reclaim::{RECLAIM_INTERVAL, may_be_given_later};
 use super::remembered::Remembered;
 use super::sources::{Health, Sources};
+use super::watch::{self, Wanted};
 use super::writes::Writes;
 use crate::clock;
 use crate::config::Config;
@@ -53,7 +56,7 @@ pub(super) struct Inputs {
     pub(super) sources: mpsc::Receiver<(SourceId, SourceEvent)>,
     pub(super) links: mpsc::Receiver<LinkEvent>,
     pub(super) reports: mpsc::Receiver<PortReport>,
-    pub(super) control: mpsc::Receiver<(Request, oneshot::Sender<Answer>)>,
+    pub(super) control: mpsc::Receiver<Asked>,
     pub(super) reload: mpsc::Receiver<()>,
     /// From a store that nodes share.
     pub(super) news: Option<mpsc::Receiver<News>>,
@@ -225,16 +228,38 @@ impl Supervisor {
         }
     }
 
-    async fn answer(&mut self, (request, answer): (Request, oneshot::Sender<Answer>)) {
+    async fn answer(&mut self, (request, answer): Asked) {
         let said = match request {
             Request::Ports => Answer::Ports(self.port_rows()),
             Request::Leases => Answer::Leases(self.lease_rows()),
             Request::Status => Answer::Status(Box::new(self.status())),
             Request::Reload => Answer::Reload(self.reload().await),
+            Request::Explain { subject } => Answer::Explain(self.explain(&subject).await),
+            Request::Plan => Answer::Plan(self.preview().await),
+            Request::Watch { port, vm, frames } => {
+                let said = self.watch(Wanted { port, vm }, frames).await;
+                let _ = answer.send(said);
+                return;
+            }
             Request::Edit { edits, force } => return self.edit(&edits, force, answer).await,
         };
         // A client that has gone needs no answer.
-        let _ = answer.send(said);
+        let _ = answer.send(Said::Answer(said));
+    }
+
+    /// Begins a watch.
+    async fn watch(&mut self, wanted: Wanted, frames: bool) -> Said {
+        let (tap, mut watcher) = watch::watch(frames);
+        match self.ports.watch(wanted, tap).await {
+            Some(ports) => {
+                watcher.ports = ports;
+                Said::Watch(watcher)
+            }
+            None => {
+                let text = "as many watch already as may; end one of them";
+                Said::Answer(Answer::Error(text.to_owned()))
+            }
+        }
     }
 
     fn source_said(&mut self, (source, event): (SourceId, SourceEvent)) -> BTreeSet<String> {
@@ -386,6 +411,10 @@ impl Supervisor {
 
     async fn serve(&mut self, interface: &str, service: Service) {
         let assignment = self.assign(&service.network, &service.key);
+        if may_be_given_later(&service.network, &assignment) {
+            self.refused.insert(interface.to_owned());
+            self.retry_after(RECLAIM_INTERVAL);
+        }
         let network = Some(Arc::clone(&service.network));
         let lease = Some(assignment.lease.clone());
         self.note_lack(interface, &assignment);
@@ -535,7 +564,7 @@ async fn next(news: &mut Option<mpsc::Receiver<News>>) -> Option<News> {
 }
 
 /// Says why a NIC is given nothing at all. A network with SLAAC has its prefix to give.
-fn nothing_to_give(network: &Network, assignment: &Assignment) -> Option<String> {
+pub(super) fn nothing_to_give(network: &Network, assignment: &Assignment) -> Option<String> {
     let lease = &assignment.lease;
     let ipv4 = network.ipv4.is_some() && lease.ipv4.is_some();
     let ipv6 = network.ipv6.as_ref().is_some_and(|ipv6| match ipv6.mode {

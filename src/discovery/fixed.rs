@@ -18,7 +18,8 @@ pub(super) async fn run(
 }
 
 /// Makes ports of the file's entries, in file order.
-pub(super) fn snapshot(ports: &[StaticPort]) -> Vec<Port> {
+#[must_use]
+pub fn snapshot(ports: &[StaticPort]) -> Vec<Port> {
     ports.iter().map(port).collect()
 }
 
@@ -72,6 +73,7 @@ mod tests {
             is_trunk: false,
             external_ids: BTreeMap::new(),
             status: PortStatus::Active,
+            fault: None,
         };
         assert_eq!(
             received.recv().await,

@@ -10,12 +10,12 @@ use super::{LeaseKey, NetworkName, NicName, NoAddress, Usage, VmId};
 use crate::network::{Pool, PoolAddress};
 
 /// Who holds each address of one family, network by network.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Holders<A> {
     networks: HashMap<NetworkName, Held<A>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Held<A> {
     by_address: HashMap<A, Slot>,
     /// Found in use by somebody else; passed over until the process ends.
@@ -51,6 +51,20 @@ impl<A: PoolAddress> Holders<A> {
             held.elsewhere.remove(&address);
             held.by_address.insert(address, slot);
             held.blocked.insert(address);
+        }
+    }
+
+    /// As [`Self::hold`] for one of many leases; [`Self::loaded`] ends it.
+    pub(super) fn hold_loaded(&mut self, network: &NetworkName, address: Option<A>, slot: Slot) {
+        if let Some(address) = address {
+            self.of(network).by_address.insert(address, slot);
+        }
+    }
+
+    /// Blocks what is held by now.
+    pub(super) fn loaded(&mut self) {
+        for held in self.networks.values_mut() {
+            held.blocked = Runs::of(held.by_address.keys().copied().collect());
         }
     }
 

@@ -14,7 +14,7 @@ use crate::network::{AddressMode, Ipv4Network, Ipv6Network, Network, OnDecline, 
 use crate::time::Wall;
 
 /// Every lease that this node knows.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct LeaseTable {
     leases: Slots,
     ipv4: Holders<Ipv4Addr>,
@@ -105,6 +105,8 @@ impl LeaseTable {
                 table.leases.remove(&key);
             }
         }
+        table.ipv4.loaded();
+        table.ipv6.loaded();
         (table, refused)
     }
 
@@ -394,8 +396,8 @@ impl LeaseTable {
             );
             return Some((key.clone(), reason));
         }
-        self.ipv4.hold(&key.network, *ipv4, slot);
-        self.ipv6.hold(&key.network, *ipv6, slot);
+        self.ipv4.hold_loaded(&key.network, *ipv4, slot);
+        self.ipv6.hold_loaded(&key.network, *ipv6, slot);
         None
     }
 

@@ -3,6 +3,17 @@
 //! One JSON object a line: a [`Request`] in, one [`Answer`] out, then the connection ends. The
 //! types of the listings are what `--json` prints, field for field.
 
+mod explain;
+mod plan;
+mod watch;
+
+pub use explain::{
+    AddressOrigin, Claim, Condition, Decoded, Explanation, Field, Identified, NetworkFit, Past,
+    Probed, SeenValue,
+};
+pub use plan::{PlanOutcome, PortChange, ValueChange};
+pub use watch::{WatchEvent, Watched, WatchedFrame};
+
 use serde::{Deserialize, Serialize};
 
 use crate::lease::{Edit, Lease};
@@ -20,6 +31,22 @@ pub enum Request {
     Status,
     /// Reads the files anew.
     Reload,
+    /// Tells everything about one port, or about the ports of one VM.
+    Explain {
+        /// The interface's name, or the VM's.
+        subject: String,
+    },
+    /// Tells what reading the files anew would change, and changes nothing.
+    Plan,
+    /// Tells every exchange from now on, until one of both goes. Answered by many lines.
+    Watch {
+        /// This interface only.
+        port: Option<String>,
+        /// The ports of this VM only.
+        vm: Option<String>,
+        /// Whether the frames are wanted too.
+        frames: bool,
+    },
     /// Changes the lease table; answered once the store has it.
     Edit {
         /// All of them happen, or none.
@@ -41,9 +68,15 @@ pub enum Answer {
     Status(Box<Status>),
     /// To [`Request::Reload`].
     Reload(ReloadOutcome),
+    /// To [`Request::Explain`]; empty: no such port or VM.
+    Explain(Vec<Explanation>),
+    /// To [`Request::Plan`].
+    Plan(PlanOutcome),
+    /// To [`Request::Watch`], again and again.
+    Watch(WatchEvent),
     /// To [`Request::Edit`]: how many leases changed, or everything that stands against it.
     Edited(Result<usize, Vec<String>>),
-    /// The request could not be read.
+    /// The request could not be read, or not be met.
     Error(String),
 }
 
