@@ -81,7 +81,7 @@ fn a_listing_without_a_daemon_says_so_and_exits_69() {
 #[test]
 fn leases_are_read_from_the_store_where_no_daemon_runs() {
     let node = Node::good();
-    let mut store = store::open(&node.config().store).unwrap();
+    let mut store = store::open(&node.config().store, "node-a").unwrap();
     store.load().unwrap();
     store.write(&[Change::Put(lease("demo/web-1", [10, 0, 0, 9]))]).unwrap();
     drop(store);

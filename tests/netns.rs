@@ -46,6 +46,7 @@ scenarios! {
     decline,
     // What happens around them.
     restart,
+    etcd,
     reclaim,
     store_full,
     store_damaged,

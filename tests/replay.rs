@@ -167,7 +167,7 @@ fn the_stored_lease_is_served_and_goes_into_the_fixture() {
     let lab = Lab::new();
     let config = lab.embedded();
     let loaded = config::load(&config).unwrap();
-    let mut store = store::open(&loaded.store).unwrap();
+    let mut store = store::open(&loaded.store, "node-a").unwrap();
     store.load().unwrap();
     store.write(&[Change::Put(lease("demo/guest-1", "eth0", [10, 20, 1, 77]))]).unwrap();
     drop(store);

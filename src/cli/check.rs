@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use super::{ExitStatus, Failure, against, counted, print};
-use crate::config::{self, Colors, Config};
+use crate::config::{self, Colors, Config, Store};
 use crate::network::Network;
 
 #[derive(Debug, clap::Args)]
@@ -40,6 +40,10 @@ pub(super) fn check(path: &Path, options: &Options) -> Result<(), Failure> {
 
 /// Says what holds where several nodes have such files; `None`: there is nothing to mind.
 fn several_nodes(config: &Config) -> Option<String> {
+    match &config.store {
+        Store::Embedded { .. } | Store::Memory => {}
+        Store::Etcd { .. } => return None,
+    }
     let has_ranges = |network: &Network| {
         network.ipv4.as_ref().is_some_and(|ipv4| !ipv4.pool.ranges.is_empty())
             || network.ipv6.as_ref().is_some_and(|ipv6| !ipv6.pool.ranges.is_empty())

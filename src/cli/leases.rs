@@ -10,6 +10,7 @@ use super::table::{or_dash, render};
 use super::{ExitStatus, Failure, ListOptions, check, client, print, print_json};
 use crate::config::Config;
 use crate::control::{Answer, LeaseRow, RegisteredRow, Request};
+use crate::lease::Lease;
 use crate::store;
 
 #[derive(Debug, clap::Subcommand)]
@@ -121,11 +122,33 @@ fn list(rows: &[LeaseRow], filters: &Filters) -> Result<(), Failure> {
 
 /// Asks the daemon; where none runs, reads its store.
 pub(super) fn rows(path: &Path) -> Result<Vec<LeaseRow>, Failure> {
+    if let Some(rows) = from_shared(path) {
+        return Ok(rows);
+    }
     match client::ask(&client::socket(path)?, &Request::Leases) {
         Ok(Answer::Leases(rows)) => Ok(rows),
         Ok(other) => Err(client::unexpected(other)),
         Err(unreachable) => from_store(&check::load(path)?).unwrap_or(Err(unreachable)),
     }
+}
+
+/// Reads the store that nodes share: every node's leases; `None` if there is none, or it does not
+/// answer. Then what this node knows is shown, and that is said.
+fn from_shared(path: &Path) -> Option<Vec<LeaseRow>> {
+    let config = crate::config::load(path).ok()?;
+    match store::read_shared(&config.store)? {
+        Ok(leases) => Some(sorted(&leases)),
+        Err(error) => {
+            eprintln!("leasehold: {error}; this is what this node knows");
+            None
+        }
+    }
+}
+
+fn sorted(leases: &[Lease]) -> Vec<LeaseRow> {
+    let mut rows: Vec<LeaseRow> = leases.iter().map(LeaseRow::from).collect();
+    rows.sort_by(|a, b| (&a.network, &a.vm, &a.nic).cmp(&(&b.network, &b.vm, &b.nic)));
+    rows
 }
 
 /// Reads the store that a daemon left behind; `None` if there is none that outlives it.
@@ -136,9 +159,7 @@ fn from_store(config: &Config) -> Option<Result<Vec<LeaseRow>, Failure>> {
             for line in &loaded.damaged {
                 eprintln!("{line}");
             }
-            let mut rows: Vec<LeaseRow> = loaded.leases.iter().map(LeaseRow::from).collect();
-            rows.sort_by(|a, b| (&a.network, &a.vm, &a.nic).cmp(&(&b.network, &b.vm, &b.nic)));
-            Ok(rows)
+            Ok(sorted(&loaded.leases))
         }
         Err(error) => Err(Failure::new(ExitStatus::OsError, error.to_string())),
     })

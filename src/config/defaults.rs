@@ -1,11 +1,12 @@
 //! Writes every effective value down, in the form of the files.
 
 use std::fmt::{Display, Write};
+use std::path::PathBuf;
 
 use super::ipv6::{PREFERENCES, word};
 use super::option_names;
 use super::values::duration;
-use super::{Config, Limits, Source, StaticPort, Store};
+use super::{Config, Etcd, Limits, Source, StaticPort, Store};
 use crate::discovery::IdentityRule;
 use crate::network::{
     BootRule, Common, Delegation, EncryptedResolver, Gateway, Ipv4Network, Ipv4Route, Ipv6Network,
@@ -78,8 +79,24 @@ impl Page {
         self.value("backend", quoted(store.backend()));
         match store {
             Store::Embedded { path } => self.value("path", quoted(path.display())),
+            Store::Etcd { path, etcd } => {
+                self.value("path", quoted(path.display()));
+                self.etcd(etcd);
+            }
             Store::Memory => {}
         }
+    }
+
+    fn etcd(&mut self, etcd: &Etcd) {
+        self.section("[store.etcd]");
+        self.value("endpoints", list(&etcd.endpoints));
+        self.value("prefix", quoted(&etcd.prefix));
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| quoted(path.display()));
+        self.maybe("ca-file", path(&etcd.ca_file));
+        self.maybe("cert-file", path(&etcd.cert_file));
+        self.maybe("key-file", path(&etcd.key_file));
+        self.maybe("username", etcd.username.as_ref().map(quoted));
+        self.maybe("password-file", path(&etcd.password_file));
     }
 
     fn source(&mut self, source: &Source) {

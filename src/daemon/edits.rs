@@ -33,6 +33,23 @@ impl PendingEdits {
         }
     }
 
+    /// Tells who waits for this lease that another node was ahead.
+    pub(super) fn refuse(&mut self, key: &LeaseKey) {
+        let waiting = std::mem::take(&mut self.waiting);
+        for (keys, answer) in waiting {
+            if keys.contains(key) {
+                let text = format!(
+                    "another node has changed the lease of {} {}, or gave its address away: list \
+                     the leases and try again",
+                    key.vm, key.nic
+                );
+                let _ = answer.send(Said::Answer(Answer::Edited(Err(vec![text]))));
+            } else {
+                self.waiting.push((keys, answer));
+            }
+        }
+    }
+
     /// Tells everybody who waits that the store failed.
     pub(super) fn fail(&mut self, error: &str) {
         for (_, answer) in self.waiting.drain(..) {

@@ -33,7 +33,7 @@ use crate::lease::{Assignment, Family, Lease, LeaseChange, LeaseKey, LeaseTable,
 use crate::net::LinkEvent;
 use crate::network::{AddressMode, Network};
 use crate::outcome::{Note, Protocol};
-use crate::store::{Change, StoreError, StoreHandle, StoreThread};
+use crate::store::{Change, News, Refused, StoreError, StoreHandle, StoreThread};
 use crate::telemetry::{LogLimiter, Metrics};
 use crate::time::Mono;
 
@@ -59,6 +59,8 @@ pub(super) struct Inputs {
     pub(super) reports: mpsc::Receiver<PortReport>,
     pub(super) control: mpsc::Receiver<Asked>,
     pub(super) reload: mpsc::Receiver<()>,
+    /// From a store that nodes share.
+    pub(super) news: Option<mpsc::Receiver<News>>,
     pub(super) stop: oneshot::Receiver<()>,
 }
 
@@ -101,7 +103,11 @@ pub(super) struct Supervisor {
     /// When what failed is tried again; none while nothing has.
     retry_at: Option<Mono>,
     /// Where the writing of a batch says how it ended.
-    written: mpsc::Sender<Result<(), StoreError>>,
+    written: mpsc::Sender<Result<Vec<Refused>, StoreError>>,
+    /// Ports that lack an address because other nodes' VMs hold it, and when that is looked at
+    /// again.
+    pub(super) lacking: BTreeSet<String>,
+    pub(super) lacking_at: Option<Mono>,
     /// When the gauges are brought up to date; none while they are.
     gauges_at: Option<Mono>,
     log_limit: LogLimiter<(String, Note)>,
@@ -134,6 +140,8 @@ impl Supervisor {
             refused: BTreeSet::new(),
             retry_at: None,
             written,
+            lacking: BTreeSet::new(),
+            lacking_at: None,
             gauges_at: None,
             log_limit: LogLimiter::new(LOG_INTERVAL, LOG_KEYS),
         };
@@ -142,6 +150,7 @@ impl Supervisor {
             // A timer runs only while there is something to do later: an idle node does not wake.
             let retry_at = supervisor.retry_at;
             let gauges_at = supervisor.gauges_at;
+            let lacking_at = supervisor.lacking_at;
             let remember_at = supervisor.remembered.due();
             tokio::select! {
                 biased;
@@ -166,8 +175,10 @@ impl Supervisor {
                     supervisor.reconcile(concerned).await;
                     supervisor.tell_ready();
                 }
+                Some(news) = next(&mut inputs.news) => supervisor.news(news).await,
                 Some(report) = inputs.reports.recv() => supervisor.heard(report).await,
                 () = clock::sleep_until(retry_at) => supervisor.retry().await,
+                () = clock::sleep_until(lacking_at) => supervisor.look_again().await,
                 () = clock::sleep_until(remember_at) => supervisor.remember(),
                 () = clock::sleep_until(gauges_at) => {
                     supervisor.gauges_at = None;
@@ -177,19 +188,24 @@ impl Supervisor {
         }
         supervisor.sources.stop();
         supervisor.ports.stop_all().await;
-        if supervisor.writes.is_under_way() && matches!(done.recv().await, Some(Ok(()))) {
-            supervisor.writes.succeeded();
-        }
-        // When guests were last heard, for the most part: worth one try.
-        if let Some(changes) = supervisor.next_batch() {
-            let _ = supervisor.store.write(changes).await;
-        }
+        let end = async {
+            if supervisor.writes.is_under_way() && matches!(done.recv().await, Some(Ok(_))) {
+                supervisor.writes.succeeded();
+            }
+            // When guests were last heard, for the most part: worth one try.
+            if let Some(changes) = supervisor.next_batch() {
+                let _ = supervisor.store.write(changes).await;
+            }
+        };
+        // A store that does not answer does not keep the daemon; what waits was never served.
+        let _ = tokio::time::timeout(END_LIMIT, end).await;
         if supervisor.remembered.due().is_some() {
             supervisor.remember();
         }
-        supervisor.store_thread.stop().await;
-        supervisor.remembered.close().await;
-        supervisor.ports
+        let Self { ports, store_thread, remembered, .. } = supervisor;
+        let _ = tokio::time::timeout(END_LIMIT, store_thread.stop()).await;
+        remembered.close().await;
+        ports
     }
 
     /// Tells whether every source has given its first snapshot.
@@ -411,6 +427,7 @@ impl Supervisor {
         }
         let network = Some(Arc::clone(&service.network));
         let lease = Some(assignment.lease.clone());
+        self.note_lack(interface, &assignment);
         if let Some(reason) = nothing_to_give(&service.network, &assignment) {
             self.ports.stop(interface).await;
             let state = PortState::NoAddress;
@@ -423,7 +440,10 @@ impl Supervisor {
                 self.ports.stop(interface).await;
             }
             let state = PortState::NoAddress;
-            let reason = Some(NOT_YET_DURABLE.to_owned());
+            let reason = Some(match self.writes.error() {
+                Some(error) => format!("{NOT_YET_DURABLE}: {error}"),
+                None => NOT_YET_DURABLE.to_owned(),
+            });
             return self.list(interface, Entry { state, reason, network, lease });
         }
         let parameters = service.network.parameters(&assignment.lease, self.config.server_duid);
@@ -452,7 +472,7 @@ impl Supervisor {
         let news = before
             .is_none_or(|before| (before.state, &before.reason) != (entry.state, &entry.reason));
         // Every new lease waits a moment for the store; that is no news, and its end is.
-        let waits = entry.reason.as_deref() == Some(NOT_YET_DURABLE);
+        let waits = entry.reason.as_ref().is_some_and(|text| text.starts_with(NOT_YET_DURABLE));
         if news && !waits {
             let vm = entry.lease.as_ref().map_or("-", |lease| lease.key.vm.as_str());
             let state = entry.state.as_str();
@@ -492,18 +512,18 @@ impl Supervisor {
     }
 
     /// Takes note of how the writing of a batch ended.
-    async fn settle(&mut self, result: Result<(), StoreError>) {
+    async fn settle(&mut self, result: Result<Vec<Refused>, StoreError>) {
         match result {
-            Ok(()) => {
+            Ok(refused) => {
                 if self.writes.error().is_some() {
                     tracing::info!("the lease store works again");
                 }
-                let durable = self.writes.succeeded();
-                let waiting = self.entries.iter().filter(|(_, entry)| {
-                    entry.lease.as_ref().is_some_and(|lease| durable.contains(&lease.key))
-                });
-                let waiting = waiting.map(|(interface, _)| interface.clone()).collect();
-                self.reconcile(waiting).await;
+                let mut concerned = self.writes.succeeded();
+                for refused in refused {
+                    self.edits.refuse(&refused.key);
+                    concerned.extend(self.refused(refused));
+                }
+                self.reconcile(self.ports_of(&concerned)).await;
                 self.edits.settle(&self.writes);
             }
             Err(StoreError(error)) => {
@@ -512,8 +532,17 @@ impl Supervisor {
                     tracing::error!(%error, "writing leases; known VMs are served on, new ones wait");
                 }
                 self.retry_after(self.writes.pause());
+                self.tell_waiting().await;
             }
         }
+    }
+
+    /// Returns the ports that serve one of these leases, or would.
+    pub(super) fn ports_of(&self, keys: &BTreeSet<LeaseKey>) -> BTreeSet<String> {
+        let concerned = self.entries.iter().filter(|(_, entry)| {
+            entry.lease.as_ref().is_some_and(|lease| keys.contains(&lease.key))
+        });
+        concerned.map(|(interface, _)| interface.clone()).collect()
     }
 
     /// Has what failed tried again after `pause`, or earlier if something else is due then.
@@ -523,7 +552,7 @@ impl Supervisor {
     }
 
     /// Tries again what failed a while ago.
-    async fn retry(&mut self) {
+    pub(super) async fn retry(&mut self) {
         self.retry_at = None;
         self.writes.resume();
         let refused = std::mem::take(&mut self.refused);
@@ -533,6 +562,14 @@ impl Supervisor {
     /// Has the gauges brought up to date soon, once for many changes.
     fn gauges_soon(&mut self) {
         self.gauges_at.get_or_insert_with(|| clock::mono().after(GAUGE_DELAY));
+    }
+}
+
+/// Takes what a store that nodes share says; one that is this node's own never says anything.
+async fn next(news: &mut Option<mpsc::Receiver<News>>) -> Option<News> {
+    match news {
+        Some(news) => news.recv().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -575,6 +612,10 @@ const NOT_YET_DURABLE: &str = "its new lease is not yet durable";
 
 /// How long a port that could not be started is left alone.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long the daemon, when it ends, waits for the last leases to be written, and then for the
+/// store to close.
+const END_LIMIT: Duration = Duration::from_secs(1);
 
 /// How long gauges may lag behind.
 const GAUGE_DELAY: Duration = Duration::from_millis(200);

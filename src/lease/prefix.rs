@@ -18,6 +18,8 @@ use crate::network::{Delegation, Network};
 pub(super) struct PrefixHolders {
     /// By the prefix's last address: what overlaps a prefix stands side by side.
     networks: HashMap<NetworkName, BTreeMap<Ipv6Addr, (Ipv6Net, LeaseKey)>>,
+    /// Which of them NICs of other nodes hold.
+    elsewhere: Vec<(LeaseKey, Ipv6Net)>,
 }
 
 impl PrefixHolders {
@@ -32,6 +34,17 @@ impl PrefixHolders {
         if let (Some(prefix), Some(held)) = (prefix, self.networks.get_mut(network)) {
             held.remove(&prefix.broadcast());
         }
+    }
+
+    /// Notes that a NIC of another node holds a prefix.
+    pub(super) fn occupy(&mut self, holder: &LeaseKey, prefix: Ipv6Net) {
+        self.hold(holder, Some(prefix));
+        self.elsewhere.push((holder.clone(), prefix));
+    }
+
+    /// Returns what [`Self::occupy`] noted, and forgets that it did.
+    pub(super) fn take_occupied(&mut self) -> Vec<(LeaseKey, Ipv6Net)> {
+        std::mem::take(&mut self.elsewhere)
     }
 
     /// Returns a lease other than `key`'s that holds a part of `prefix`.

@@ -4,7 +4,10 @@
 //! lease changed, and the caller serves it only after the store has it. No address is ever held by
 //! two leases of one network: every change goes through `hold` and `free`.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::Ipv6Net;
 
 use super::holders::{Holders, Request, in_ranges};
 use super::prefix::PrefixHolders;
@@ -299,6 +302,64 @@ impl LeaseTable {
         self.ipv6.free(&key.network, lease.ipv6);
         self.prefixes.free(&key.network, lease.prefix);
         Some(lease)
+    }
+
+    /// Takes a lease as it is elsewhere: in a store that nodes share, which is right. Returns the
+    /// other leases that lose an address by it.
+    pub fn adopt(&mut self, lease: Lease) -> BTreeSet<LeaseKey> {
+        let addresses = [lease.ipv4.map(IpAddr::V4), lease.ipv6.map(IpAddr::V6)];
+        let losers =
+            addresses.into_iter().flatten().filter_map(|address| self.occupy(&lease.key, address));
+        let mut losers: BTreeSet<LeaseKey> = losers.collect();
+        if let Some(prefix) = lease.prefix {
+            losers.extend(self.occupy_prefix(&lease.key, prefix));
+        }
+        self.replace(lease);
+        losers
+    }
+
+    /// Notes that a NIC, of another node perhaps, holds an address. Returns the lease that loses it
+    /// by that.
+    pub fn occupy(&mut self, holder: &LeaseKey, address: IpAddr) -> Option<LeaseKey> {
+        let before = self.holder(&holder.network, address).cloned();
+        if before.as_ref() == Some(holder) {
+            return None;
+        }
+        if let Some(mut lease) = before.as_ref().and_then(|key| self.get(key)).cloned() {
+            match address {
+                IpAddr::V4(_) => lease.ipv4 = None,
+                IpAddr::V6(_) => lease.ipv6 = None,
+            }
+            self.replace(lease);
+        }
+        match address {
+            IpAddr::V4(address) => self.ipv4.occupy(holder, address),
+            IpAddr::V6(address) => self.ipv6.occupy(holder, address),
+        }
+        before
+    }
+
+    /// As [`Self::occupy`], for a delegated prefix.
+    pub fn occupy_prefix(&mut self, holder: &LeaseKey, prefix: Ipv6Net) -> Option<LeaseKey> {
+        let before = self.prefixes.other_holder(holder, prefix).cloned();
+        if let Some(mut lease) = before.as_ref().and_then(|key| self.get(key)).cloned() {
+            lease.prefix = None;
+            self.replace(lease);
+        }
+        self.prefixes.occupy(holder, prefix);
+        before
+    }
+
+    /// Forgets what [`Self::occupy`] and [`Self::occupy_prefix`] noted.
+    pub fn forget_occupied(&mut self) {
+        for (holder, prefix) in self.prefixes.take_occupied() {
+            // Since then it may have become a lease of this table.
+            if self.get(&holder).is_none_or(|lease| lease.prefix != Some(prefix)) {
+                self.prefixes.free(&holder.network, Some(prefix));
+            }
+        }
+        self.ipv4.forget_occupied();
+        self.ipv6.forget_occupied();
     }
 
     /// Returns who holds an address.
