@@ -276,7 +276,8 @@ mod tests {
 
     fn sighting() -> Sighting {
         let outcome = Outcome::dropped(Protocol::Dhcpv4, Message::Discover, DropReason::NoAddress);
-        let turn = Turn { outcome, note: None, source: Some(Mac([2, 0, 0, 0, 0, 1])) };
+        let turn =
+            Turn { outcome, note: None, source: Some(Mac([2, 0, 0, 0, 0, 1])), arrived: false };
         let bytes = [0xaa; 14];
         let frame =
             Frame { bytes: &bytes, vlan: Some(5), checksum_pending: false, truncated: false };
