@@ -6,8 +6,8 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Instant;
-use std::{env, fs};
+use std::time::{Duration, Instant};
+use std::{env, fmt, fs};
 
 use leasehold::config;
 use leasehold::lease::{Lease, LeaseKey, LeaseTable, NicName, Occasion};
@@ -15,6 +15,7 @@ use leasehold::network::Network;
 use leasehold::store::{self, Change};
 use leasehold::telemetry::Metrics;
 use leasehold::time::Wall;
+use nix::sys::resource::{UsageWho, getrusage};
 
 fn main() {
     if let Some(directory) = env::var_os(DIRECTORY) {
@@ -39,7 +40,7 @@ fn group_commit(directory: &Path) {
     let (store, thread) = store::spawn(backend, metrics.store("embedded")).expect("a thread");
     let mut table = LeaseTable::default();
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let start = Instant::now();
+    let start = Since::now();
     runtime.block_on(async {
         let writes: Vec<_> = (0..NEW)
             .map(|vm| {
@@ -52,7 +53,7 @@ fn group_commit(directory: &Path) {
             write.await.expect("a task that ends").expect("a durable lease");
         }
     });
-    println!("{NEW} new VMs, each with a write of its own, durable: {}", seconds(start));
+    println!("{NEW} new VMs, each with a write of its own, durable: {start}");
     runtime.block_on(thread.stop());
 }
 
@@ -60,42 +61,42 @@ fn fill(directory: &Path) {
     let (config, network) = files(directory);
     let mut store = store::open(&config).expect("a fresh store");
     store.load().expect("an empty store");
-    let start = Instant::now();
+    let start = Since::now();
     for first in (0..LEASES).step_by(10_000) {
         let leases = (first..first + 10_000).map(|vm| Change::Put(lease(&network, vm)));
         store.write(&leases.collect::<Vec<_>>()).expect("durable leases");
     }
-    println!("{LEASES} leases written, 10,000 a commit: {}", seconds(start));
+    println!("{LEASES} leases written, 10,000 a commit: {start}");
 }
 
 /// Reads them all, then gives addresses to newcomers.
 fn load(directory: &Path) {
     let (config, network) = files(directory);
-    let start = Instant::now();
+    let start = Since::now();
     let mut store = store::open(&config).expect("the store");
     let loaded = store.load().expect("its leases");
-    let read = seconds(start);
+    let read = start.to_string();
     let (mut table, refused) = LeaseTable::load(loaded.leases);
     assert!(refused.is_empty() && loaded.damaged.is_empty());
-    println!("{} leases loaded: {} (read and checked: {read})", table.len(), seconds(start));
+    println!("{} leases loaded: {start}; of that read and checked: {read}", table.len());
     println!("most memory used so far: {} MiB", most_memory() / 1_024);
-    let start = Instant::now();
+    let start = Since::now();
     for vm in LEASES..LEASES + NEW {
         let given = table.assign(&network, &key(&network, vm), OCCASION);
         assert!(given.lease.ipv4.is_some());
     }
-    println!("{NEW} newcomers in a range of 2^24: {}", seconds(start));
+    println!("{NEW} newcomers in a range of 2^24: {start}");
     let mut full = Network::clone(&network);
     let ipv4 = full.ipv4.as_mut().expect("the network has IPv4");
     for range in &mut ipv4.pool.ranges {
         // All but 10,000 addresses are held.
         range.last = (u32::from(range.first) + LEASES + 2 * NEW - 1).into();
     }
-    let start = Instant::now();
+    let start = Since::now();
     for vm in 2 * LEASES..2 * LEASES + NEW {
         assert!(table.assign(&full, &key(&network, vm), OCCASION).lease.ipv4.is_some());
     }
-    println!("{NEW} newcomers in a range with hardly a free address: {}", seconds(start));
+    println!("{NEW} newcomers in a range with hardly a free address: {start}");
 }
 
 fn lease(network: &Network, vm: u32) -> Lease {
@@ -138,8 +139,31 @@ fn most_memory() -> u64 {
     line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
 }
 
-fn seconds(start: Instant) -> String {
-    format!("{:.2} s", start.elapsed().as_secs_f64())
+/// Since when, by the clock and by the processor: on a busy machine they differ.
+struct Since(Instant, Duration);
+
+impl Since {
+    fn now() -> Self {
+        Self(Instant::now(), processor())
+    }
+}
+
+impl fmt::Display for Since {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let processor = processor() - self.1;
+        let elapsed = self.0.elapsed().as_secs_f64();
+        write!(f, "{elapsed:.2} s ({:.2} s of processor time)", processor.as_secs_f64())
+    }
+}
+
+/// Returns the processor time that this process has had.
+fn processor() -> Duration {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("the kernel counts");
+    let [user, system] = [usage.user_time(), usage.system_time()].map(|time| {
+        Duration::from_secs(u64::try_from(time.tv_sec()).expect("positive"))
+            + Duration::from_micros(u64::try_from(time.tv_usec()).expect("positive"))
+    });
+    user + system
 }
 
 const DIRECTORY: &str = "LEASEHOLD_BENCH_DIRECTORY";

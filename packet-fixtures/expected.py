@@ -8,7 +8,7 @@ import ipaddress
 import tomllib
 
 from craft import HERE
-from scapy.layers.dhcp import DHCPOptionsField
+from scapy.layers.dhcp import DHCPOptions, DHCPOptionsField
 
 FIELD = DHCPOptionsField("options", [])
 
@@ -135,8 +135,6 @@ def classless(routes):
 
 def named(code, value):
     """By the type that scapy knows the code under."""
-    from scapy.layers.dhcp import DHCPOptions
-
     known = DHCPOptions.get(code)
     values = value if isinstance(value, list) else [value]
     if code == 43:

@@ -209,7 +209,7 @@ def names_of(octets):
 
 def fields(message):
     """The fields that hold options: always one, and those that option 52 names."""
-    yield bytes(message.payload) if DHCP not in message else bytes(message[DHCP])
+    yield bytes(message[DHCP])
     overload = (joined(options4(bytes(message[DHCP]))).get(52) or b"\0")[0]
     for bit, field in ((1, "file"), (2, "sname")):
         if overload & bit:

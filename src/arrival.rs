@@ -8,8 +8,9 @@
 //!
 //! - Where the guest is not known to be (the port is new, its link came up, the VM was heard
 //!   elsewhere), the first frame of the guest's is an arrival, whatever it says.
-//! - Where it is known to be, only a frame by which it announces itself is one, and only after
-//!   [`QUIET`] without such a frame: a hypervisor sends several, and some guests do so for ever.
+//! - Where it is known to be, as where a VM comes back to a port that stayed, only an announcement
+//!   is one: a hypervisor's, if there was none for [`HYPERVISOR_QUIET`], since it sends several; a
+//!   guest's own, if there was none for [`GUEST_QUIET`], since some guests repeat theirs for ever.
 //! - There are at most [`AT_ONCE`] arrivals in a row, and one more every [`PERIOD`]. Further ones
 //!   wait: the guest is answered all the same, and its next frame is looked at again.
 
@@ -21,8 +22,10 @@ use crate::time::Mono;
 #[derive(Debug, Default)]
 pub struct Arrival {
     presence: Presence,
-    /// When the guest last announced itself.
-    announced: Option<Mono>,
+    /// When a hypervisor last announced the guest, or when it last arrived.
+    announced_by_hypervisor: Option<Mono>,
+    /// The same, for announcements of the guest's own.
+    announced_by_guest: Option<Mono>,
     /// Until when the arrivals so far use up what [`PERIOD`] allows.
     spent: Mono,
     telling: Option<Telling>,
@@ -31,8 +34,10 @@ pub struct Arrival {
 /// What a frame of the guest's says of its being there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sign {
-    /// It announces the guest: RARP, gratuitous ARP, an unsolicited neighbour advertisement.
-    Announcement,
+    /// A hypervisor announces the guest: RARP.
+    Hypervisor,
+    /// The guest announces itself: gratuitous ARP, an unsolicited neighbour advertisement.
+    Guest,
     /// It says something else, and shows that the guest is there.
     Other,
 }
@@ -72,21 +77,26 @@ impl Arrival {
     /// Takes note of a frame of the guest's. Tells whether it is an arrival; if so, the first round
     /// is due.
     pub fn hear(&mut self, now: Mono, sign: Sign) -> bool {
-        let is_quiet = self.announced.is_none_or(|last| now.since(last) >= QUIET);
-        if sign == Sign::Announcement {
-            self.announced = Some(now);
-        }
-        let is_news = match (self.presence, sign) {
-            (Presence::Away, Sign::Announcement | Sign::Other) => true,
-            (Presence::Here, Sign::Announcement) => is_quiet,
-            (Presence::Here, Sign::Other) => false,
+        let was_quiet =
+            |last: Option<Mono>, quiet| last.is_none_or(|last| now.since(last) >= quiet);
+        let after_quiet = match sign {
+            Sign::Hypervisor => {
+                was_quiet(self.announced_by_hypervisor.replace(now), HYPERVISOR_QUIET)
+            }
+            Sign::Guest => was_quiet(self.announced_by_guest.replace(now), GUEST_QUIET),
+            Sign::Other => false,
+        };
+        let is_news = match self.presence {
+            Presence::Away => true,
+            Presence::Here => after_quiet,
         };
         if !is_news || !self.afford(now) {
             return false;
         }
         self.presence = Presence::Here;
-        // What a hypervisor sends beside the guest's own first frame belongs to the same arrival.
-        self.announced = Some(now);
+        // What follows the first frame of an arrival belongs to it.
+        self.announced_by_hypervisor = Some(now);
+        self.announced_by_guest = Some(now);
         self.telling = Some(Telling { since: now, round: 0, place: 0 });
         true
     }
@@ -137,9 +147,11 @@ impl Arrival {
 const ROUNDS: [Duration; 4] =
     [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(7)];
 
-/// How long the guest has to be without an announcement before one is an arrival: longer than the
-/// last round takes to come.
-pub const QUIET: Duration = Duration::from_secs(10);
+/// How long a hypervisor has to be silent before its announcement is an arrival. QEMU sends its own
+/// within 2 s.
+pub const HYPERVISOR_QUIET: Duration = Duration::from_secs(3);
+/// The same for a guest: longer than those wait that announce themselves again and again.
+pub const GUEST_QUIET: Duration = Duration::from_secs(120);
 /// How many arrivals may follow each other at once: there, back, and there again.
 pub const AT_ONCE: u32 = 3;
 /// How often there may be one in the long run.
@@ -149,7 +161,7 @@ pub const PERIOD: Duration = Duration::from_secs(30);
 mod tests {
     use proptest::prelude::*;
 
-    use super::Sign::{Announcement, Other};
+    use super::Sign::{Guest, Hypervisor, Other};
     use super::*;
 
     const START: Mono = Mono::from_millis(1_000_000);
@@ -166,15 +178,16 @@ mod tests {
 
     #[test]
     fn the_first_frame_is_an_arrival_and_the_second_is_not_clause_d3() {
-        for sign in [Announcement, Other] {
+        for sign in [Hypervisor, Guest, Other] {
             let mut arrival = Arrival::default();
             assert_eq!(arrival.next_deadline(), None);
             assert!(arrival.hear(START, sign));
             assert!(!arrival.hear(START, Other));
             // QEMU announces a VM five times within half a second.
             for _ in 0..5 {
-                assert!(!arrival.hear(seconds(1), Announcement));
+                assert!(!arrival.hear(seconds(1), Hypervisor));
             }
+            assert!(!arrival.hear(seconds(2), Guest));
         }
     }
 
@@ -217,15 +230,25 @@ mod tests {
         let mut arrival = Arrival::default();
         arrival.settle();
         assert!(!arrival.hear(START, Other));
-        assert!(arrival.hear(seconds(1), Announcement));
+        assert!(arrival.hear(seconds(1), Hypervisor));
     }
 
     #[test]
     fn a_guest_that_announces_itself_for_ever_has_arrived_once() {
         let mut arrival = Arrival::default();
-        let arrivals = (0..1_000).filter(|at| arrival.hear(seconds(at * 5), Announcement));
+        let arrivals = (0..1_000).filter(|at| arrival.hear(seconds(at * 60), Guest));
         assert_eq!(arrivals.count(), 1);
-        assert!(arrival.hear(seconds(5_010), Announcement));
+        assert!(arrival.hear(seconds(60_200), Guest));
+    }
+
+    #[test]
+    fn a_vm_that_comes_back_to_a_port_that_stayed_arrives_by_its_hypervisors_word() {
+        let mut arrival = Arrival::default();
+        assert!(arrival.hear(START, Other));
+        // The guest's own announcement is just before the hypervisor's.
+        assert!(!arrival.hear(seconds(9), Guest));
+        assert!(arrival.hear(seconds(9), Hypervisor));
+        assert!(!arrival.hear(seconds(10), Hypervisor));
     }
 
     #[test]
@@ -243,7 +266,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_comes_arrivals_are_bounded(
-            events in prop::collection::vec((0_u64..20_000, 0_u8..4), 0..300),
+            events in prop::collection::vec((0_u64..20_000, 0_u8..5), 0..300),
         ) {
             let mut arrival = Arrival::default();
             let mut now = START;
@@ -253,7 +276,8 @@ mod tests {
                 match event {
                     0 => arrival.leave(),
                     1 => arrival.settle(),
-                    2 => arrivals += u64::from(arrival.hear(now, Announcement)),
+                    2 => arrivals += u64::from(arrival.hear(now, Hypervisor)),
+                    3 => arrivals += u64::from(arrival.hear(now, Guest)),
                     _ => arrivals += u64::from(arrival.hear(now, Other)),
                 }
             }

@@ -254,7 +254,10 @@ impl PortResponder {
         let sign = match turn.outcome.verdict {
             // Whoever speaks in another's name shows nothing.
             Verdict::Dropped(DropReason::SourceMac | DropReason::SourceAddress) => return turn,
-            Verdict::Noted(Note::Arrived) => Sign::Announcement,
+            Verdict::Noted(Note::Arrived) if turn.outcome.message == Message::Rarp => {
+                Sign::Hypervisor
+            }
+            Verdict::Noted(Note::Arrived) => Sign::Guest,
             Verdict::Noted(_) | Verdict::Replied(_) | Verdict::Dropped(_) => Sign::Other,
         };
         turn.arrived = self.arrival.hear(now, sign);

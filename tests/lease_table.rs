@@ -254,7 +254,8 @@ fn a_newcomer_finds_the_last_free_address_of_a_great_range_without_a_walk() {
 
 #[test]
 fn what_a_damaged_row_names_is_kept_for_its_own_nic() {
-    let network = Network { vms: Vec::new(), ..network("10.0.0.10", "10.0.0.11", OnDecline::Keep) };
+    let network =
+        Network { vms: Vec::new().into(), ..network("10.0.0.10", "10.0.0.11", OnDecline::Keep) };
     let (first, last) = (Ipv4Addr::new(10, 0, 0, 10), Ipv4Addr::new(10, 0, 0, 11));
     let withheld = |owner: Option<LeaseKey>, address| Withheld {
         network: network.name.clone(),
@@ -506,6 +507,7 @@ fn network(first: &str, last: &str, on_decline: OnDecline) -> Network {
             boot: None,
             ipv4_options: Vec::new(),
             ipv6_options: Vec::new(),
-        }],
+        }]
+        .into(),
     }
 }

@@ -156,6 +156,7 @@ fn port(interface: &str, external_ids: &[(&str, &str)]) -> Port {
         is_trunk: false,
         external_ids: external_ids.iter().map(|&(key, id)| (key.into(), id.into())).collect(),
         status: PortStatus::Active,
+        fault: None,
     }
 }
 

@@ -200,7 +200,7 @@ impl Found {
             entry.id == *id && entry.nic.as_ref() == nic
         };
         let name = &own.name;
-        for entry in &own.vms {
+        for entry in own.vms.iter() {
             let whose = (&entry.id, entry.nic.as_ref());
             let theirs = other.vms.iter().find(|theirs| is_of(theirs, whose));
             let what = |key| format!("network {name}: {key} of VM {}", entry.id);
@@ -214,7 +214,7 @@ impl Found {
                 self.compare(&steps, &what(key), (values.0.as_ref(), values.1.as_ref()));
             }
         }
-        for entry in &other.vms {
+        for entry in other.vms.iter() {
             let whose = (&entry.id, entry.nic.as_ref());
             let reserves = RESERVED.iter().any(|(_, of)| !of(entry).is_empty());
             if reserves && !own.vms.iter().any(|ours| is_of(ours, whose)) {

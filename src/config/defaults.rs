@@ -174,7 +174,7 @@ impl Page {
         let ipv4 = options(|network| network.ipv4.as_ref().map(|ipv4| &ipv4.options));
         let ipv6 = options(|network| network.ipv6.as_ref().map(|ipv6| &ipv6.options));
         self.options("[[option]]", ipv4, ipv6);
-        for entry in vms {
+        for entry in vms.iter() {
             self.vm(entry);
         }
     }

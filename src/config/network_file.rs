@@ -144,7 +144,7 @@ pub(super) fn read(file: &File) -> Option<NetworkFile> {
         boot,
         on_decline,
         reclaim_after,
-        vms,
+        vms: vms.into(),
     };
     warn_if_it_serves_nobody(&root, &network);
     let name = name_item.map_or(0..0, |item| item.span);

@@ -17,8 +17,9 @@ impl Supervisor {
         }
         // There are few arrivals on each port, however often its guest moves: see `arrival.rs`.
         let (vm, nic) = (&key.vm, &key.nic);
-        let from = before.filter(|node| *node != self.config.node).unwrap_or_default();
-        tracing::info!(interface, %vm, %nic, from, by = by.as_str(), "the VM has come to its port");
+        let from = before.filter(|node| *node != self.config.node);
+        let (from, by) = (from.as_deref(), by.as_str());
+        tracing::info!(interface, %vm, %nic, from, by, "the VM has come to its port");
         self.ports.guest_came(interface);
         self.vm_is_at(key, Some(interface), &format!("at {interface}")).await;
     }

@@ -188,6 +188,9 @@ fn say_up(config: &Config, table: &LeaseTable) {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    for line in reload::outside_ranges(config, table) {
+        tracing::info!("{line}");
+    }
 }
 
 /// Hands the kernel's link events on; a lost connection is opened anew, with a snapshot.

@@ -59,8 +59,11 @@ pub(super) fn plan(port: &Port, link: Option<&Link>, networks: &[Arc<Network>]) 
         return idle(PortState::Inactive, reason, Some(network));
     }
     let Some(link) = link else {
-        let reason = "no interface of this name on this node yet; it is served once it appears";
-        return idle(PortState::NoDevice, reason, Some(network));
+        let reason = match &port.fault {
+            None => NO_DEVICE.to_owned(),
+            Some(fault) => format!("{NO_DEVICE} (the switch says: {fault})"),
+        };
+        return idle(PortState::NoDevice, &reason, Some(network));
     };
     if link.kind == LinkKind::MacVtap {
         let reason = "a macvtap hands its guest what comes in from the wire alone; put the guest \
@@ -84,6 +87,8 @@ pub(super) fn plan(port: &Port, link: Option<&Link>, networks: &[Arc<Network>]) 
         },
     })
 }
+
+const NO_DEVICE: &str = "no interface of this name on this node yet; it is served once it appears";
 
 #[cfg(test)]
 mod tests {
@@ -200,5 +205,9 @@ mod tests {
         let reason = "no interface of this name on this node yet; it is served once it appears";
         let expected = idle(PortState::NoDevice, reason, Some(blue()));
         assert_eq!(plan(&port(), None, &[blue()]), expected);
+        let port = Port { fault: Some("No such device".to_owned()), ..port() };
+        let reason = format!("{reason} (the switch says: No such device)");
+        let expected = idle(PortState::NoDevice, &reason, Some(blue()));
+        assert_eq!(plan(&port, None, &[blue()]), expected);
     }
 }

@@ -1,6 +1,7 @@
 //! Addresses of VMs that nobody has seen for long, for newcomers that find the ranges full.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use super::supervisor::Supervisor;
 use crate::clock;
@@ -63,3 +64,13 @@ impl Supervisor {
         true
     }
 }
+
+/// Tells whether a NIC lacks an address that another VM may lose by not being seen.
+pub(super) fn may_be_given_later(network: &Network, assignment: &Assignment) -> bool {
+    let lacks = [&assignment.no_ipv4, &assignment.no_ipv6];
+    network.reclaim_after.is_some()
+        && lacks.into_iter().any(|lack| matches!(lack, Some(NoAddress::Exhausted(_))))
+}
+
+/// How often a port without an address looks whether a VM was unseen for long enough by now.
+pub(super) const RECLAIM_INTERVAL: Duration = Duration::from_secs(10);

@@ -19,6 +19,7 @@ use super::metrics_server::MetricsServer;
 use super::plan::{Plan, Service, plan};
 use super::port_task::{Guest, PortEvent, PortReport};
 use super::ports::{Ports, Started, Terms};
+use super::reclaim::{RECLAIM_INTERVAL, may_be_given_later};
 use super::remembered::Remembered;
 use super::sources::{Health, Sources};
 use super::watch::{self, Wanted};
@@ -394,6 +395,10 @@ impl Supervisor {
 
     async fn serve(&mut self, interface: &str, service: Service) {
         let assignment = self.assign(&service.network, &service.key);
+        if may_be_given_later(&service.network, &assignment) {
+            self.refused.insert(interface.to_owned());
+            self.retry_after(RECLAIM_INTERVAL);
+        }
         let network = Some(Arc::clone(&service.network));
         let lease = Some(assignment.lease.clone());
         if let Some(reason) = nothing_to_give(&service.network, &assignment) {

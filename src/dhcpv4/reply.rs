@@ -12,7 +12,7 @@ use super::boot::Given;
 use super::decide::{Answer, AnswerKind};
 use super::fqdn;
 use super::message::{COOKIE, ETHERNET, FILE, FIXED, Request, SNAME};
-use super::options::{Demand, Entry, OptionSet, Priority, When, code};
+use super::options::{Demand, Entry, NO_PLACE, OptionSet, Priority, When, code};
 use crate::outcome::Note;
 use crate::wire::bytes::{Full, Writer};
 
@@ -124,12 +124,16 @@ impl<'a> Content<'a> {
         self.options.entries().iter().chain(self.boot.options)
     }
 
-    /// Returns where among [`Self::entries`] the option of this code stands that counts.
-    fn place(self, code: u8) -> Option<u8> {
-        match self.boot.options.iter().position(|entry| entry.code == code) {
-            Some(place) => u8::try_from(self.options.entries().len().checked_add(place)?).ok(),
-            None => self.options.place(code),
+    /// Returns where among [`Self::entries`] the option of each code stands that counts.
+    fn places(self) -> [u8; 256] {
+        let mut places = *self.options.places();
+        let first = self.options.entries().len();
+        for (place, entry) in self.boot.options.iter().enumerate() {
+            if let Some(slot) = places.get_mut(usize::from(entry.code)) {
+                *slot = u8::try_from(first.saturating_add(place)).unwrap_or(NO_PLACE);
+            }
         }
+        places
     }
 
     /// Returns the option at `place`.
@@ -220,6 +224,7 @@ const fn message_type(kind: AnswerKind) -> u8 {
 /// The options of one reply, in their order.
 struct Selection<'a> {
     content: Content<'a>,
+    places: [u8; 256],
     kind: AnswerKind,
     /// Whether the client sent option 116.
     auto_configure: bool,
@@ -234,6 +239,8 @@ struct Selection<'a> {
 struct Chosen {
     /// Its place in the [`Content`].
     entry: u8,
+    /// How long it is kept.
+    priority: Priority,
     /// Where it is written.
     home: Home,
 }
@@ -268,9 +275,11 @@ struct Rooms {
 impl<'a> Selection<'a> {
     /// Chooses what `request` gets in a reply of this kind, and in which order.
     fn of(content: Content<'a>, request: &Request<'_>, kind: AnswerKind) -> Self {
-        let chosen = Chosen { entry: 0, home: Home::In(Field::Options) };
+        let home = Home::In(Field::Options);
+        let chosen = Chosen { entry: 0, priority: Priority::Extra, home };
         let mut selection = Self {
             content,
+            places: content.places(),
             kind,
             auto_configure: request.auto_configure,
             chosen: [chosen; MAX_CHOSEN],
@@ -309,7 +318,7 @@ impl<'a> Selection<'a> {
 
     /// Chooses an option, unless it was chosen, has no value or is not for this kind of reply.
     fn choose(&mut self, code: u8) {
-        let Some(place) = self.content.place(code) else { return };
+        let place = self.places.get(usize::from(code)).copied().unwrap_or(NO_PLACE);
         let Some(entry) = self.content.at(place) else { return };
         let Some(seen) = self.seen.get_mut(usize::from(place)) else { return };
         let Some(slot) = self.chosen.get_mut(self.count) else { return };
@@ -319,7 +328,7 @@ impl<'a> Selection<'a> {
         };
         if !*seen && may_be_sent && belongs(entry, self.kind) {
             *seen = true;
-            slot.entry = place;
+            (slot.entry, slot.priority) = (place, entry.priority);
             self.count = self.count.saturating_add(1);
         }
     }
@@ -341,10 +350,10 @@ impl<'a> Selection<'a> {
         let chosen = self.chosen.get_mut(..self.count).unwrap_or_default();
         for priority in Priority::ALL {
             for chosen in chosen.iter_mut() {
-                let Some(entry) = self.content.at(chosen.entry) else { continue };
-                if entry.priority != priority {
+                if chosen.priority != priority {
                     continue;
                 }
+                let Some(entry) = self.content.at(chosen.entry) else { continue };
                 chosen.home = rooms.take(entry.body.len());
                 match (chosen.home, priority) {
                     (Home::In(Field::Options), _) => {}

@@ -73,6 +73,7 @@ mod tests {
             is_trunk: false,
             external_ids: BTreeMap::new(),
             status: PortStatus::Active,
+            fault: None,
         };
         assert_eq!(
             received.recv().await,

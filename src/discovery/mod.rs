@@ -131,6 +131,8 @@ pub struct Port {
     pub external_ids: BTreeMap<String, String>,
     /// Whether the port may be answered at all.
     pub status: PortStatus,
+    /// Why the switch could not take the port in, in its own words, escaped and cut.
+    pub fault: Option<String>,
 }
 
 impl Port {
@@ -148,6 +150,7 @@ impl Port {
             is_trunk: false,
             external_ids: BTreeMap::new(),
             status: PortStatus::Active,
+            fault: None,
         }
     }
 }
@@ -206,6 +209,7 @@ pub enum PortStatus {
 
 /// What a source tells the daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every event is the large one")]
 pub enum SourceEvent {
     /// Everything that the source has, after a start or a reconnect; replaces what it said before.
     Snapshot(Vec<Port>),

@@ -334,7 +334,7 @@ mod tests {
         let mut template = network("blue");
         let mut entry = crate::network::tests::entry("prod/db", None);
         entry.ipv4 = vec!["10.0.0.9".parse().unwrap()];
-        template.vms.push(entry);
+        template.vms = vec![entry].into();
         let networks = [Arc::new(template)];
         let mut table = LeaseTable::default();
         let error = table.edit(&networks, &[hold("a", "10.0.0.9")], OCCASION).unwrap_err();

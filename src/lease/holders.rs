@@ -51,6 +51,20 @@ impl<A: PoolAddress> Holders<A> {
         }
     }
 
+    /// As [`Self::hold`] for one of many leases; [`Self::loaded`] ends it.
+    pub(super) fn hold_loaded(&mut self, network: &NetworkName, address: Option<A>, slot: Slot) {
+        if let Some(address) = address {
+            self.of(network).by_address.insert(address, slot);
+        }
+    }
+
+    /// Blocks what is held by now.
+    pub(super) fn loaded(&mut self) {
+        for held in self.networks.values_mut() {
+            held.blocked = Runs::of(held.by_address.keys().copied().collect());
+        }
+    }
+
     pub(super) fn free(&mut self, network: &NetworkName, address: Option<A>) {
         if let (Some(address), Some(held)) = (address, self.networks.get_mut(network)) {
             held.by_address.remove(&address);

@@ -19,6 +19,21 @@ impl<A> Default for Runs<A> {
 }
 
 impl<A: PoolAddress> Runs<A> {
+    /// Makes the set of many addresses at once, in any order.
+    pub(super) fn of(mut addresses: Vec<A>) -> Self {
+        addresses.sort_unstable();
+        let mut runs: Vec<(A, A)> = Vec::new();
+        for address in addresses {
+            match runs.last_mut() {
+                Some((_, last)) if address == *last || next(*last) == Some(address) => {
+                    *last = address;
+                }
+                Some(_) | None => runs.push((address, address)),
+            }
+        }
+        Self { runs: runs.into_iter().collect() }
+    }
+
     /// Puts an address in; one that is in stays.
     pub(super) fn insert(&mut self, address: A) {
         let before = self.runs.range(..=address).next_back().map(|(first, last)| (*first, *last));
@@ -129,6 +144,7 @@ mod tests {
                 let count = set.range(first..=last).count();
                 prop_assert_eq!(runs.count(first, last), u128::try_from(count).unwrap());
             }
+            prop_assert_eq!(&Runs::of(set.iter().rev().copied().collect()).runs, &runs.runs);
             let touching = runs.runs.values().filter(|last| {
                 next(**last).is_some_and(|after| runs.runs.contains_key(&after))
             });

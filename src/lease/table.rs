@@ -104,6 +104,8 @@ impl LeaseTable {
                 table.leases.remove(&key);
             }
         }
+        table.ipv4.loaded();
+        table.ipv6.loaded();
         (table, refused)
     }
 
@@ -355,8 +357,8 @@ impl LeaseTable {
             );
             return Some((key.clone(), reason));
         }
-        self.ipv4.hold(&key.network, *ipv4, slot);
-        self.ipv6.hold(&key.network, *ipv6, slot);
+        self.ipv4.hold_loaded(&key.network, *ipv4, slot);
+        self.ipv6.hold_loaded(&key.network, *ipv6, slot);
         None
     }
 

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::pin::pin;
+use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
@@ -15,6 +16,7 @@ use rtnetlink::packet_route::link::{
 };
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::{Handle, LinkGetRequest, MulticastGroup, new_multicast_connection};
+use tokio::time::timeout;
 
 use crate::wire::Mac;
 
@@ -96,14 +98,15 @@ impl LinkWatcher {
                     self.state = State::Stale(messages);
                 }
                 State::Stale(_) => {
-                    let links = all_links(&self.handle).await.map_err(|error| self.lost(&error))?;
+                    let links = answered(all_links(&self.handle)).await;
+                    let links = links.map_err(|error| self.lost(&error))?;
                     self.told = links.iter().map(|link| (link.ifindex, link.clone())).collect();
                     self.state.settle();
                     return Ok(LinkEvent::Snapshot(links));
                 }
                 State::Asking(_, ifindex) => {
                     let ifindex = *ifindex;
-                    let link = one_link(&self.handle, ifindex).await;
+                    let link = answered(one_link(&self.handle, ifindex)).await;
                     let link = link.map_err(|error| self.lost(&error))?;
                     self.state.settle();
                     if let Some(event) = note(&mut self.told, ifindex, link) {
@@ -179,6 +182,14 @@ fn note(told: &mut BTreeMap<u32, Link>, ifindex: u32, link: Option<Link>) -> Opt
             told.insert(ifindex, link.clone());
             Some(LinkEvent::Changed(link))
         }
+    }
+}
+
+/// Waits for an answer, but not for ever: in an overrun the kernel throws answers away too.
+async fn answered<T>(question: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    match timeout(ANSWER_LIMIT, question).await {
+        Ok(answer) => answer,
+        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the kernel does not answer")),
     }
 }
 
@@ -258,6 +269,9 @@ fn told_error(error: &rtnetlink::Error) -> io::Error {
         other => io::Error::other(other.to_string()),
     }
 }
+
+/// How long the kernel may take to answer a question.
+const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
 mod tests {

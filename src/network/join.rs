@@ -189,7 +189,8 @@ mod tests {
             resolvers: Some(Vec::new()),
             ipv4_options: vec![option(67, b"c"), option(68, b"d")],
             ..entry("demo/web-1", None)
-        }];
+        }]
+        .into();
         let given = blue.parameters(&lease("demo/web-1", "default"), [0; 18]);
         assert_eq!(given.hostname.unwrap().as_str(), "db");
         assert_eq!(given.search, vec![domain("db.example")]);
@@ -214,7 +215,8 @@ mod tests {
             VmEntry { boot: Some(rules("own")), ..entry("demo/own", None) },
             VmEntry { boot: Some(Arc::default()), ..entry("demo/none", None) },
             entry("demo/web-1", None),
-        ];
+        ]
+        .into();
         let boot = |vm| blue.parameters(&lease(vm, "default"), [0; 18]).boot;
         assert_eq!(boot("demo/own"), rules("own"));
         assert_eq!(boot("demo/none"), Arc::default());
@@ -227,7 +229,8 @@ mod tests {
         blue.vms = vec![
             VmEntry { mtu: Some(1), ..entry("demo/web-1", None) },
             VmEntry { mtu: Some(2), ..entry("demo/web-1", Some("eth1")) },
-        ];
+        ]
+        .into();
         let mtu = |nic| blue.parameters(&lease("demo/web-1", nic), [0; 18]).mtu;
         assert_eq!((mtu("eth1"), mtu("eth0")), (Some(2), Some(1)));
     }

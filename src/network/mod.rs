@@ -5,6 +5,7 @@
 //! DHCPv4, DHCPv6 and router advertisements are all made from, so that they cannot disagree.
 
 mod boot;
+mod entries;
 mod glob;
 mod join;
 mod matching;
@@ -17,6 +18,7 @@ pub use boot::{
     Architecture, BootRule, BootUrl, BootUrlError, MAX_RULES, MAX_SERVER_NAME, MAX_TEXT,
     is_host_name,
 };
+pub use entries::VmEntries;
 pub use glob::{matches_bytes, matches_text};
 pub use matching::{Match, choose};
 pub use names::{DomainName, DomainNameError, Hostname, HostnameTemplate};
@@ -59,7 +61,7 @@ pub struct Network {
     /// ranges full may have its addresses; `None`: for ever.
     pub reclaim_after: Option<u32>,
     /// `[[vm]]`, in file order.
-    pub vms: Vec<VmEntry>,
+    pub vms: VmEntries,
 }
 
 /// The values that both families share; a `[[vm]]` entry replaces them one by one.
@@ -198,10 +200,7 @@ impl Network {
     /// Finds the `[[vm]]` entry of one NIC: one that names the NIC goes before one that does not.
     #[must_use]
     pub fn vm_entry(&self, vm: &VmId, nic: &NicName) -> Option<&VmEntry> {
-        let of_vm = || self.vms.iter().filter(|entry| entry.id == *vm);
-        of_vm()
-            .find(|entry| entry.nic.as_ref() == Some(nic))
-            .or_else(|| of_vm().find(|entry| entry.nic.is_none()))
+        self.vms.find(vm, nic)
     }
 
     /// Returns the host name of one NIC: its entry's, else the template's.
@@ -252,7 +251,7 @@ pub(crate) mod tests {
             boot: Arc::default(),
             on_decline: OnDecline::Keep,
             reclaim_after: None,
-            vms: Vec::new(),
+            vms: VmEntries::default(),
         }
     }
 

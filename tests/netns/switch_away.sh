@@ -62,7 +62,7 @@ expect "still no device that anybody knows" no-device port_field vnet1 state
 # The database comes back, with one port less.
 spawn node ovsdb-server ovsdb-server /etc/openvswitch/conf.db \
   --remote=punix:/run/openvswitch/db.sock --pidfile -vconsole:warn
-vsctl --no-wait del-port "$BRIDGE" vnet2
+check "the database takes changes again" vsctl --no-wait --if-exists del-port "$BRIDGE" vnet2
 expect "the source is up again" true source_state
 expect "a port that went meanwhile" "" port_field vnet2 state
 wait_serving web-2

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::super::*;
 use super::{IPV4, IPV4_RANGE, IPV6, OVSDB, loaded, only_network, without_dir, written};
-use crate::network::{AddressMode, Lifetime, Mask, OnDecline, RouterPreference};
+use crate::network::{AddressMode, Lifetime, Mask, OnDecline, RouterPreference, VmEntries};
 use crate::wire::Mac;
 
 #[test]
@@ -131,7 +131,7 @@ fn a_minimal_network_has_the_documented_defaults() {
         (Lifetime(3_600), Some(1_800), Some(3_150))
     );
     assert_eq!((ipv4.mask, ipv4.rapid_commit), (Mask::Subnet, false));
-    assert_eq!((ipv6, vms, on_decline), (None, Vec::new(), OnDecline::Keep));
+    assert_eq!((ipv6, vms, on_decline), (None, VmEntries::default(), OnDecline::Keep));
     assert_eq!(hostname.as_str(), "{name}");
     assert_eq!(common, crate::network::Common::default());
     // Without `mac` the real router is left alone, and frames come from the server id's MAC.

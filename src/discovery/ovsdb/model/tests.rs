@@ -86,6 +86,7 @@ fn libvirt_port() -> Port {
         is_trunk: false,
         external_ids: ids.map(|(key, value)| (key.into(), value.into())).into(),
         status: PortStatus::Active,
+        fault: None,
     }
 }
 
@@ -203,6 +204,21 @@ fn a_name_that_no_device_can_have_is_listed_escaped_and_not_served() {
         assert_eq!(port.interface, listed);
         assert_eq!(port.status, PortStatus::NoDevice(reason.into()));
     }
+}
+
+#[test]
+fn what_the_switch_says_of_a_port_that_it_could_not_take_is_kept_until_it_could() {
+    let error = "could not open network device vnet0 (No such device)";
+    let row = json!({"name": "vnet0", "ofport": -1, "error": error});
+    let rows = rows("b", &json!({}), &row);
+    assert_eq!(port(&selection(), &rows).fault.as_deref(), Some(error));
+    let selection = selection();
+    let mut model = Model::new(&selection);
+    model.snapshot(&rows).unwrap();
+    let update = json!({"Interface": {INTERFACE: {"modify": {"error": ["set", []]}}}});
+    let events = model.update(&update).unwrap();
+    let [SourceEvent::Changed(port)] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!(port.fault, None);
 }
 
 #[test]
