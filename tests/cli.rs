@@ -192,7 +192,7 @@ fn completions_and_manual_page_are_written() {
     assert!(script.contains("_leasehold()"));
     assert!(page.starts_with(".ie"));
     for command in ["explain", "watch", "plan"] {
-        assert!(script.contains(&format!("leasehold__{command}")), "{command} is not completed");
+        assert!(script.contains(&format!("__{command}")), "{command} is not completed");
         assert!(page.contains(&format!("leasehold\\-{command}")), "{page}");
     }
 }

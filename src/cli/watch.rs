@@ -223,7 +223,7 @@ impl Signals {
 }
 
 fn bytes(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() || text.len() % 2 != 0 {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return None;
     }
     let octet = |place| u8::from_str_radix(text.get(place..place + 2)?, 16).ok();

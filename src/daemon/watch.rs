@@ -203,8 +203,9 @@ impl Sighting {
             }
             Cause::Due => None,
         };
-        let sent = |frame: &Box<[u8]>| WatchedFrame { at: self.went, bytes: hex(frame) };
-        received.into_iter().chain(self.sent.iter().map(sent)).collect()
+        let sent = self.sent.iter();
+        let sent = sent.map(|frame| WatchedFrame { at: self.went, bytes: hex(frame) });
+        received.into_iter().chain(sent).collect()
     }
 }
 
