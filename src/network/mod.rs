@@ -22,7 +22,7 @@ pub use matching::{Match, choose};
 pub use names::{DomainName, DomainNameError, Hostname, HostnameTemplate};
 pub use parameters::{
     AddressMode, Gateway, Ipv4Parameters, Ipv4Route, Ipv6Parameters, Ipv6Route, Lifetime, Mask,
-    Parameters, PrefixInformation, RawOption, RouterAdvertisement, RouterPreference,
+    Parameters, Pref64, PrefixInformation, RawOption, RouterAdvertisement, RouterPreference,
 };
 pub use pool::{Pool, PoolAddress, PoolRange};
 pub use services::{CaptivePortal, EncryptedResolver, ServiceError, ServiceParameters};
