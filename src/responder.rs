@@ -72,7 +72,9 @@ impl PortResponder {
     /// the old one said and the new one does not is withdrawn.
     pub fn rebind(&mut self, now: Mono, binding: Arc<Binding>, limit: RateLimit) {
         let advertisement = |binding: &Binding| {
-            binding.ra.as_ref().map(|ra| (ra.advertisement().to_vec(), ra.interval()))
+            let ra = binding.ra.as_ref()?;
+            let sender = (ra.link_local(), binding.source_mac);
+            Some((sender, ra.advertisement().to_vec(), ra.interval()))
         };
         let changed = advertisement(&self.binding) != advertisement(&binding);
         // Another guest may stand behind the port now: nothing learnt of the old one is used.
