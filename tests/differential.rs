@@ -1,5 +1,5 @@
 //! The same guest bytes to our walkers and to others': etherparse for the headers, dhcproto for the
-//! messages. What we answer they must be able to read, and our answer must fit what they read.
+//! messages, scapy for the recorded exchanges. What we answer they must be able to read, and our answer must fit what they read.
 //!
 //! dhcproto is the looser reader, and has faults of its own. Each difference that these explain is
 //! a variant of [`Difference`], with the check that it really is the reason; any other is a fault.
@@ -7,8 +7,10 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::io::{self, Write as _};
 use std::net::Ipv4Addr;
 use std::panic::{catch_unwind, set_hook, take_hook};
+use std::process::Command;
 
 use common::{Random, Templates, mutated, recorded_frames};
 use dhcproto::{Decodable, Decoder, v4, v6};
@@ -61,6 +63,29 @@ fn what_we_answer_dhcproto_and_etherparse_read_alike() {
     assert!(seen.dhcpv4 > 5_000 && seen.dhcpv6 > 5_000, "too few to mean much: {seen:?}");
     let explained: usize = seen.differences.values().sum();
     assert!(explained < seen.dhcpv4 / 5, "the explained differences are the rule: {seen:?}");
+}
+
+/// Scapy made the frames; here it reads them again, beside what leasehold made of each. The
+/// comparison, and the list of explained differences, are the script's.
+#[test]
+fn what_we_recorded_scapy_reads_alike() {
+    let python = |arguments: &[&str]| {
+        Command::new("/usr/bin/python3")
+            .args(arguments)
+            .current_dir(common::fixtures())
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .output()
+    };
+    if !python(&["-c", "import scapy"]).is_ok_and(|output| output.status.success()) {
+        // Past the harness, which shows nothing of a test that passes.
+        let _ = writeln!(io::stderr(), "skipped: scapy is not installed (Debian: python3-scapy)");
+        return;
+    }
+    let output = python(&["reread.py"]).expect("python3 has just run");
+    let told = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}{errors}");
+    println!("{told}");
 }
 
 /// How much was compared.

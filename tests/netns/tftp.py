@@ -1,16 +1,51 @@
 #!/usr/bin/python3
-"""A TFTP server for one small file (RFC 1350): `tftp.py NAME CONTENT`.
+"""A TFTP server for a few small files (RFC 1350, 2347 to 2349): `tftp.py FILE...`.
 
-It prints the name in every read request. Whatever is not NAME does not exist.
+It prints the name in every read request. Whatever is not the name of a FILE does not exist.
 """
 
+import pathlib
 import socket
 import struct
 import sys
 
-name, content = (text.encode() for text in sys.argv[1:3])
-assert len(content) < 512, "one block holds the file"
-READ, DATA, ERROR, NOT_FOUND = 1, 3, 5, 1
+READ, DATA, ACKNOWLEDGE, ERROR, OPTIONS = 1, 3, 4, 5, 6
+NOT_FOUND = 1
+PATIENCE = 1.0  # seconds; then the packet is sent once more
+
+files = {path.name.encode(): path.read_bytes() for path in map(pathlib.Path, sys.argv[1:])}
+
+
+def transfer(channel, client, content, wishes):
+    block_size = int(wishes.get(b"blksize", b"512"))
+    agreed = {b"blksize": b"%d" % block_size, b"tsize": b"%d" % len(content)}
+    agreed = {name: value for name, value in agreed.items() if name in wishes}
+    if agreed:
+        words = b"".join(word + b"\0" for pair in agreed.items() for word in pair)
+        if not deliver(channel, client, struct.pack("!H", OPTIONS) + words, 0):
+            return
+    for block in range(len(content) // block_size + 1):
+        part = content[block * block_size:(block + 1) * block_size]
+        if not deliver(channel, client, struct.pack("!HH", DATA, block + 1) + part, block + 1):
+            return
+
+
+def deliver(channel, client, packet, block):
+    """Sends until the block is acknowledged; False if the client will have no more."""
+    for _ in range(5):
+        channel.sendto(packet, client)
+        try:
+            while True:
+                answer = channel.recv(1500)
+                kind, number = struct.unpack("!HH", answer[:4])
+                if kind != ACKNOWLEDGE:
+                    return False
+                if number == block:
+                    return True
+        except TimeoutError:
+            continue
+    return False
+
 
 listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 listener.bind(("", 69))
@@ -18,11 +53,12 @@ while True:
     request, client = listener.recvfrom(1500)
     if request[:2] != struct.pack("!H", READ):
         continue
-    wanted = request[2:].split(b"\0")[0]
+    wanted, _, *words = request[2:].rstrip(b"\0").split(b"\0")
     print("wanted:", wanted.decode(errors="replace"), flush=True)
-    # Every transfer has a port of its own; a lost block is asked for again by a new request.
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as transfer:
-        if wanted == name:
-            transfer.sendto(struct.pack("!HH", DATA, 1) + content, client)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
+        channel.settimeout(PATIENCE)
+        if wanted in files:
+            transfer(channel, client, files[wanted],
+                     dict(zip((word.lower() for word in words[::2]), words[1::2])))
         else:
-            transfer.sendto(struct.pack("!HH", ERROR, NOT_FOUND) + b"no such file\0", client)
+            channel.sendto(struct.pack("!HH", ERROR, NOT_FOUND) + b"no such file\0", client)
