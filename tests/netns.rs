@@ -35,6 +35,9 @@ scenarios! {
     networkd,
     wide_dhcpv6,
     rdisc6_and_slaac,
+    slaac_networkd,
+    slaac_networkmanager,
+    ipv6_only,
     // The life of a lease: boot, T1, T2, another address, INIT-REBOOT, RELEASE; and DECLINE.
     life_dhclient,
     life_dhcpcd,
@@ -46,6 +49,8 @@ scenarios! {
     restart,
     replug,
     vlan_and_offload,
+    advertisements,
+    answer_ping,
     isolation,
     flood,
     reload,
