@@ -244,6 +244,16 @@ fn another_gateway_makes_the_old_one_withdraw_itself_three_times() {
 }
 
 #[test]
+fn the_old_router_is_not_withdrawn_before_the_new_one_may_be_advertised() {
+    let mut port = Port::new(&ipv6(ONE, "fe80::1", ""));
+    assert_eq!(port.due_within(1).len(), 1);
+    port.reload(&ipv6(ONE, "fe80::2", ""));
+    let sent = port.due_within(10);
+    let sent: Vec<_> = sent.iter().map(|(time, one)| (*time, one.from)).collect();
+    assert_eq!(sent, [(2, address("fe80::2")), (2, address("fe80::1"))]);
+}
+
+#[test]
 fn without_ipv6_router_and_prefixes_are_withdrawn_and_then_there_is_silence() {
     let mut port = Port::new(&ipv6(ONE, "fe80::1", ""));
     port.due_within(3_600);
