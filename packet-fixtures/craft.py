@@ -21,10 +21,10 @@ import uuid
 
 logging.getLogger("scapy").setLevel(logging.ERROR)
 from scapy.all import (  # noqa: E402
-    ARP, BOOTP, DHCP, IP, TCP, UDP, Dot1AD, Dot1Q, Ether, ICMPv6EchoRequest, ICMPv6ND_NA,
-    ICMPv6ND_NS, ICMPv6ND_RA, ICMPv6ND_RS, ICMPv6NDOptDstLLAddr, ICMPv6NDOptSrcLLAddr,
+    ARP, BOOTP, DHCP, ICMP, IP, TCP, UDP, Dot1AD, Dot1Q, Ether, ICMPv6EchoReply, ICMPv6EchoRequest,
+    ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA, ICMPv6ND_RS, ICMPv6NDOptDstLLAddr, ICMPv6NDOptSrcLLAddr,
     ICMPv6Unknown, IPOption, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop,
-    Jumbo, Raw, bind_layers,
+    IPv6ExtHdrRouting, Jumbo, Raw, bind_layers,
 )
 from scapy.layers.dhcp6 import (  # noqa: E402
     DHCP6_Advertise, DHCP6_Confirm, DHCP6_Decline, DHCP6_InfoRequest, DHCP6_Rebind,
@@ -48,6 +48,7 @@ OTHER = "10.20.0.77"
 OTHER6 = "2001:db8:20::77"
 OFF_SUBNET = "192.168.122.5"
 ALL = "ff:ff:ff:ff:ff:ff"
+ALL_IP4 = "255.255.255.255"
 
 # RFC 6355, section 4: type 4, then the UUID; RFC 9562, section 5.5 says how a name makes one.
 SERVER_DUID = b"\0\4" + uuid.uuid5(uuid.NAMESPACE_DNS, "fixtures").bytes
@@ -77,6 +78,13 @@ class After:
 
     def __init__(self, time):
         self.time = time
+
+
+def patched(frame, place, *values):
+    """The frame with the bytes at `place` replaced, and nothing calculated anew."""
+    frame = bytearray(bytes(frame))
+    frame[place:place + len(values)] = values
+    return bytes(frame)
 
 
 def with_checksum(frame, checksum):
@@ -721,6 +729,26 @@ case("nd/rs-everything", "The RA holds all that the network sets.",
 case("nd/rs-portal-and-resolvers", "The RA names the portal's API, and each resolver that IPv6 "
      "reaches or that has no addresses.", "C2; RFC 8910 2.3; RFC 9463 6.1", nd(ICMPv6ND_RS(), SLLA),
      network="options")
+case("nd/rs-router", "The RA holds three routes and four prefixes, each with its own lifetimes and "
+     "flags, and the prefix of a NAT64.", "C2; F4; RFC 4191 2.3; RFC 4861 4.6.2; RFC 8781 4",
+     nd(ICMPv6ND_RS(), SLLA), network="router")
+case("nd/rs-options-left-out", "What does not fit into the port's MTU is left out, the least needed "
+     "first, and this is noted.", "C2; RFC 4861 6.2.3", nd(ICMPv6ND_RS(), SLLA), network="router",
+     mtu=500)
+case("nd/rs-destinations", "A solicitation may go to all routers, to all nodes, or to the router "
+     "itself.", "C1; RFC 4861 6.1.1", nd(ICMPv6ND_RS(), SLLA),
+     nd(ICMPv6ND_RS(), SLLA, dst="ff02::1"), nd(ICMPv6ND_RS(), SLLA, dst=GATEWAY_LL, to=GATEWAY_MAC))
+case("nd/rs-from-global", "A solicitation is answered at whichever address it comes from.",
+     "C1; RFC 4861 4.1", nd(ICMPv6ND_RS(), SLLA, src=OWN6))
+case("nd/rs-privacy-address", "A link-local address that is not made from the MAC is served.",
+     "B11; C1; RFC 7217", nd(ICMPv6ND_RS(), SLLA, src="fe80::8d3c:11f2:7ab0:5e19"))
+case("nd/rs-checksum-pending", "An ICMPv6 checksum that the kernel says is not filled in yet is not "
+     "looked at.", "C1; E3", Marked(patched(nd(ICMPv6ND_RS(), SLLA), 56, 0x12, 0x34),
+                                   "checksum-pending"))
+case("nd/rs-sixteen-options", "As many options as are walked.", "C1; E8",
+     nd(ICMPv6ND_RS(), SLLA, Raw((b"\xfd\x01" + bytes(6)) * 15)))
+case("nd/rs-trunk", "On a trunk the RA has the network's tag.", "C1; E3",
+     Marked(nd(ICMPv6ND_RS(), SLLA), "vlan=100"), trunk_vlan=100)
 case("nd/rs-without-link-layer-address", "A solicitation with a source, and no source link-layer "
      "address, is answered there.", "C1; RFC 4861 6.1.1", nd(ICMPv6ND_RS()))
 case("nd/rs-unspecified", "A guest without an address is answered at ff02::1, and at its own MAC.",
@@ -739,6 +767,12 @@ case("nd/ns-dad-gateway", "A guest that wants the gateway's address is told that
      "C5; RFC 4862 5.4.4", ask(GATEWAY_LL, src="::"))
 case("nd/ns-dad-own", "A probe for the VM's own address is left alone.", "C5; RFC 4862 5.4",
      ask(OWN6, src="::"))
+case("nd/ns-dad-own-link-local", "A probe for the guest's own link-local address is left alone.",
+     "C5; RFC 4862 5.4", ask(GUEST_LL, src="::"))
+case("nd/ns-dad-nonce", "A probe with a nonce is answered as any other.", "C5; RFC 7527 4.2",
+     ask(GATEWAY_LL, Raw(b"\x0e\x01" + bytes(range(6))), src="::"))
+case("nd/ns-server-address", "Where there is no gateway, our own address is answered for: nobody else "
+     "would.", "C5; RFC 4861 7.2.4", ask("fe80::858:aff:fe14:2", SLLA), network="reserved")
 case("nd/ns-other", "A question for another VM is not ours to answer.", "C5; RFC 4861 7.2.4",
      ask(OTHER6, SLLA, src=OWN6))
 case("nd/ns-gateway-left-alone", "A network that names no gateway MAC leaves the router alone.",
@@ -778,6 +812,10 @@ case("arp/probe-gateway", "A guest that wants the gateway's address is told that
      "C5; RFC 5227 2.1.1", arp(1, "0.0.0.0", GATEWAY))
 case("arp/probe-own", "A probe for the VM's own address is left alone, so that it passes.",
      "A17; RFC 5227 2.1.1", arp(1, "0.0.0.0", OWN))
+case("arp/gateway-unicast", "The gateway answers a guest that checks whether it is there.",
+     "C5; RFC 1122 2.3.2.1", arp(1, OWN, GATEWAY, to=GATEWAY_MAC, target=GATEWAY_MAC))
+case("arp/probe-server", "A guest that wants the server's address is told that it is taken.",
+     "C5; RFC 5227 2.1.1", arp(1, "0.0.0.0", "10.20.0.2"), network="host-mask")
 case("arp/other", "A question for another VM is not ours to answer.", "C5; RFC 826",
      arp(1, OWN, OTHER))
 case("arp/gratuitous", "A gratuitous ARP, as request or as reply, shows that the VM has come.",
@@ -786,6 +824,27 @@ case("arp/rarp", "A hypervisor announces a VM that has migrated by RARP.", "D3; 
 case("arp/reply", "A reply to somebody's question says nothing to us.", "D3; RFC 826",
      arp(2, OWN, OTHER, to=OTHER_GUEST, target=OTHER_GUEST))
 
+# --- Pings ----------------------------------------------------------------------------------------
+
+
+def ping4(body=b"abcdefgh", src=OWN, dst=GATEWAY, **fields):
+    return (Ether(src=GUEST, dst=GATEWAY_MAC) / IP(src=src, dst=dst, id=1, **fields)
+            / ICMP(id=7, seq=1) / Raw(body))
+
+
+def ping6(body=b"abcdefgh", src=GUEST_LL, dst=GATEWAY_LL):
+    return (Ether(src=GUEST, dst=GATEWAY_MAC) / IPv6(src=src, dst=dst, hlim=64)
+            / ICMPv6EchoRequest(id=7, seq=1, data=body))
+
+
+case("echo/gateway", "Where the template has answer-ping the gateway answers echo requests of both "
+     "families, whatever they hold.", "C5; RFC 792; RFC 4443 4.2", ping4(), ping6(),
+     ping6(src=OWN6), ping4(b""), ping6(b""), ping4(bytes(range(256)) * 5), network="router")
+case("echo/gateway-without-answer-ping", "Without answer-ping a ping that reaches us is not "
+     "answered.", "C5; E1", ping4(), ping6())
+case("echo/other", "A ping to anybody else is not ours to answer.", "C5; RFC 1122 3.2.2.6",
+     ping4(dst=OTHER), ping4(dst="192.0.2.1"), ping4(dst="255.255.255.255"), ping6(dst=OTHER6),
+     ping6(dst="ff02::1"), network="router")
 # --- Live migration ------------------------------------------------------------------------------
 
 GARP = arp(1, OWN, OWN)
@@ -826,13 +885,6 @@ case("arrival/as-gateway", "A VM that announces the gateway's address makes nobo
      arp(2, GATEWAY, GATEWAY, target=GUEST), AT_ONCE, **MIGRATION)
 
 # --- Hostile frames -------------------------------------------------------------------------------
-
-
-def patched(frame, place, *values):
-    """The frame with the bytes at `place` replaced, and nothing calculated anew."""
-    frame = bytearray(bytes(frame))
-    frame[place:place + len(values)] = values
-    return bytes(frame)
 
 
 DISCOVER = dhcp4("discover")
@@ -918,7 +970,9 @@ case("hostile/server-on-other-port", "Clients do not look at a server's source p
      udp6(bytes(DHCP6_Advertise(trid=1)) + join([client6(), server6(OTHER_DUID), ia_na(1, OTHER6)]),
           dst="fe80::77", sport=1547, dport=546))
 case("hostile/reply-longer-than-mtu", "A port whose MTU takes no reply.", "A8; RFC 791",
-     raw4(options4((53, b"\1"))), SOLICIT, RS, mtu=280, network="full")
+     raw4(options4((53, b"\1"))), SOLICIT, mtu=280, network="full")
+case("hostile/nd-longer-than-mtu", "A port whose MTU takes not even an advertisement's header.",
+     "C2; RFC 4861 6.2.3", nd(ICMPv6ND_RS()), mtu=50, network="full")
 
 case("hostile/frame-own-answers", "Our own answers, when they come back to us, are not answered.",
      "E3; E6; RFC 2131 4.1",
@@ -1228,6 +1282,42 @@ case("hostile/nd-advertisement", "Advertisements that are no sign of an arrival:
            ({}, [], {"src": "::"}))))
 case("hostile/nd-question-for-other", "A question for an address that is not ours.", "C5",
      ask(OTHER6, SLLA), ask("fe80::2", SLLA))
+case("hostile/nd-extensions", "Extension headers, fragments above all, before each message of "
+     "Neighbor Discovery; and a jumbogram.", "C1; C5; E3; RFC 6980 5; RFC 7112 5; RFC 2675 3",
+     *(nd(header, message, dst="ff02::2")
+       for message in (ICMPv6ND_RS(), ICMPv6ND_NS(tgt=GATEWAY_LL), ICMPv6ND_NA(tgt=OWN6),
+                       ICMPv6ND_RA())
+       for header in (IPv6ExtHdrFragment(m=0, offset=0), IPv6ExtHdrFragment(m=1, offset=0),
+                      IPv6ExtHdrFragment(m=0, offset=5), IPv6ExtHdrHopByHop(), IPv6ExtHdrDestOpt(),
+                      IPv6ExtHdrRouting())),
+     nd(IPv6ExtHdrHopByHop(options=[Jumbo(jumboplen=70000)]), ICMPv6ND_RS()))
+case("hostile/nd-lengths", "Solicitations shorter than their IPv6 header says, and a frame that ends "
+     "within that header, or within ICMPv6's.", "C1; E3; RFC 8200 3",
+     bytes(RS)[:-1], bytes(RS)[:54], bytes(RS)[:40], patched(bytes(RS)[:57], 18, 0, 3))
+case("hostile/nd-giant", "A solicitation of more options than the MTU takes, and one of 60 kB that was "
+     "cut.", "C1; E3; RFC 4861 6.1.1",
+     nd(ICMPv6ND_RS(), SLLA, Raw((b"\xfd\x01" + bytes(6)) * 190)),
+     Marked(nd(ICMPv6ND_RS(), SLLA, Raw((b"\xfd\x01" + bytes(6)) * 249)), "truncated"))
+case("hostile/nd-seventeen-options", "One option more than is walked, and as many as a frame holds.",
+     "C1; C5; E8; RFC 4861 6.1.1", *(
+         message for count in (16, 170) for message in (
+             nd(ICMPv6ND_RS(), SLLA, Raw((b"\xfd\x01" + bytes(6)) * count)),
+             ask(GATEWAY_LL, SLLA, Raw((b"\xfd\x01" + bytes(6)) * count)))))
+case("hostile/nd-probe", "Probes for the gateway's address that are none: with a link-layer address, "
+     "to the address itself, to all nodes.", "C5; RFC 4861 7.1.1",
+     ask(GATEWAY_LL, SLLA, src="::"), ask(GATEWAY_LL, src="::", dst=GATEWAY_LL, to=GATEWAY_MAC),
+     ask(GATEWAY_LL, src="::", dst="ff02::1", to="33:33:00:00:00:01"))
+case("hostile/echo", "Echo requests with a wrong checksum or code, too short, in fragments, with "
+     "options, from addresses that no host has; and replies.", "C5; E3; RFC 792; RFC 4443 4.1",
+     patched(ping4(), 36, 0xde, 0xad), patched(ping6(), 56, 0xde, 0xad),
+     Ether(src=GUEST, dst=GATEWAY_MAC) / IP(src=OWN, dst=GATEWAY, id=1) / ICMP(code=1) / b"x",
+     nd(ICMPv6EchoRequest(code=1), dst=GATEWAY_LL, to=GATEWAY_MAC),
+     Ether(src=GUEST, dst=GATEWAY_MAC) / IP(src=OWN, dst=GATEWAY, id=1, proto=1) / Raw(b"\x08\0\xf7\xff\0\0\0"),
+     ping4(flags="MF"), ping4(frag=1), ping4(options=[IPOption(b"\x83\x03\x04")]),
+     *(ping4(src=source) for source in ("0.0.0.0", "127.0.0.1", "224.0.0.1", ALL_IP4, GATEWAY)),
+     *(ping6(src=source) for source in ("::", "::1", "ff02::1", GATEWAY_LL)),
+     Ether(src=GUEST, dst=GATEWAY_MAC) / IP(src=OWN, dst=GATEWAY, id=1) / ICMP(type=0, id=7, seq=1),
+     nd(ICMPv6EchoReply(id=7, seq=1), dst=GATEWAY_LL, to=GATEWAY_MAC), network="router")
 case("hostile/arp-bad-header", "ARP for another hardware, protocol, address length; unknown "
      "operations.", "C5; RFC 826", *(patched(arp(1, OWN, GATEWAY), place, *values)
                                      for place, values in ((14, (0, 6)), (16, (0x86, 0xdd)),

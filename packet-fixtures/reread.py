@@ -19,8 +19,8 @@ import sys
 import tomllib
 
 from craft import (
-    ARP, BOOTP, DHCP, HERE, IP, UDP, Ether, IPv6, ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA,
-    ICMPv6ND_RS, octets_of, wrong,
+    ARP, BOOTP, DHCP, HERE, ICMP, IP, UDP, Ether, IPv6, ICMPv6EchoReply, ICMPv6EchoRequest,
+    ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA, ICMPv6ND_RS, octets_of, wrong,
 )
 from expected import FIELD, LEASE, Vm, templates
 from scapy.layers.dhcp6 import (
@@ -317,9 +317,12 @@ def message_of(frame):
         return DHCP6[message.msgtype] if message.msgtype < len(DHCP6) else "another"
     for layer, name in ((ICMPv6ND_RS, "router-solicitation"), (ICMPv6ND_RA, "router-advertisement"),
                         (ICMPv6ND_NS, "neighbor-solicitation"),
-                        (ICMPv6ND_NA, "neighbor-advertisement")):
+                        (ICMPv6ND_NA, "neighbor-advertisement"),
+                        (ICMPv6EchoRequest, "echo-request"), (ICMPv6EchoReply, "echo-reply")):
         if layer in frame:
             return name
+    if ICMP in frame:
+        return {0: "echo-reply", 8: "echo-request"}.get(frame[ICMP].type, "another")
     if ARP in frame:
         return "arp-request" if frame[ARP].op == 1 else "reply"
     return "nothing"

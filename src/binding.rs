@@ -56,7 +56,7 @@ impl Binding {
             source_mac: parameters.gateway.source_mac,
             dhcpv4: dhcpv4::Profile::new(parameters),
             dhcpv6: dhcpv6::Profile::new(parameters),
-            ra: nd::Profile::new(parameters),
+            ra: nd::Profile::new(parameters, port.mtu),
             neighbors: nd::Neighbors::new(parameters),
             announcements: nd::Announcements::new(parameters),
         }

@@ -72,6 +72,10 @@ pub enum Message {
     ArpRequest,
     /// RARP request, as a hypervisor sends it after a live migration.
     Rarp,
+    /// ICMP or ICMPv6 echo request.
+    EchoRequest,
+    /// ICMP or ICMPv6 echo reply.
+    EchoReply,
     /// A message whose type could not be read, or is none of the above.
     Unknown,
 }
@@ -151,7 +155,7 @@ pub enum Note {
     Announced,
     /// A server's or router's message, sent by a VM.
     ForeignServer,
-    /// A reply was sent without some of its options: there was no room for them (clause A8).
+    /// A reply was sent without some of its options: there was no room for them (clauses A8, C2).
     OptionsLeftOut,
     /// A VM sent a relay's option 82, and was answered as if it had not (clause A10).
     RelayInformation,
@@ -332,6 +336,8 @@ labels!(Message, "Returns the label text.", {
     NeighborAdvertisement => "neighbor-advertisement",
     ArpRequest => "arp-request",
     Rarp => "rarp",
+    EchoRequest => "echo-request",
+    EchoReply => "echo-reply",
     Unknown => "unknown",
 });
 

@@ -13,7 +13,8 @@ use crate::binding::Binding;
 use crate::outcome::{DropReason, Message, Note, Outcome, Protocol, Verdict};
 use crate::reply::{Decision, Handled, Reply};
 use crate::time::Mono;
-use crate::wire::{self, Datagram, Frame, Icmpv6, Inbound, Link, Mac, Outbox, encode};
+use crate::wire::bytes::Full;
+use crate::wire::{self, Datagram, Frame, Icmpv6, Inbound, Link, Mac, Outbox, VLAN_TAG, encode};
 use crate::{dhcpv4, dhcpv6, nd};
 
 /// Answers the guest behind one port.
@@ -22,6 +23,8 @@ pub struct PortResponder {
     binding: Arc<Binding>,
     bucket: TokenBucket,
     schedule: nd::Schedule,
+    /// What the guest is still to forget.
+    withdrawals: nd::Withdrawals,
     arrival: Arrival,
     /// Whom unsolicited advertisements go to where the port's MAC is not known.
     last_source: Option<Mac>,
@@ -61,6 +64,7 @@ impl PortResponder {
             binding,
             bucket: TokenBucket::new(limit, now),
             schedule: nd::Schedule::new(now, interval, seed),
+            withdrawals: nd::Withdrawals::default(),
             arrival: Arrival::default(),
             last_source: None,
         }
@@ -72,22 +76,31 @@ impl PortResponder {
         &self.binding
     }
 
-    /// Serves another binding from now on. A changed advertisement is sent soon, three times.
+    /// Serves another binding from now on. A changed advertisement is sent soon, three times; what
+    /// the old one said and the new one does not is withdrawn.
     pub fn rebind(&mut self, now: Mono, binding: Arc<Binding>, limit: RateLimit) {
         let advertisement = |binding: &Binding| {
-            binding.ra.as_ref().map(|ra| (ra.advertisement().to_vec(), ra.interval()))
+            let ra = binding.ra.as_ref()?;
+            let sender = (ra.link_local(), binding.source_mac);
+            Some((sender, ra.advertisement().to_vec(), ra.interval()))
         };
         let changed = advertisement(&self.binding) != advertisement(&binding);
         // Another guest may stand behind the port now: nothing learnt of the old one is used.
         if self.binding.key != binding.key {
             self.last_source = None;
             self.arrival.leave();
+            self.withdrawals = nd::Withdrawals::default();
+        }
+        if changed {
+            self.schedule.restart(now, interval(&binding));
+        }
+        if self.binding.key == binding.key {
+            let old = (self.binding.ra.as_ref(), self.binding.source_mac);
+            let first = self.schedule.next_deadline().unwrap_or(now);
+            self.withdrawals.replace((now, first), old, binding.ra.as_ref());
         }
         self.bucket.limit(limit);
         self.binding = binding;
-        if changed {
-            self.schedule.restart(now, interval(&self.binding));
-        }
     }
 
     /// Takes note that the port's link came up: the guest may be a new one, or rebooted.
@@ -113,6 +126,7 @@ impl PortResponder {
         if !self.bucket.take(now) {
             return Turn::dropped(Protocol::Other, DropReason::RateLimited);
         }
+        self.withdrawals.forget(now);
         // Own code has checked access only; a panic in a dependency costs this frame alone.
         catch_unwind(AssertUnwindSafe(|| self.answer(now, frame, outbox)))
             .unwrap_or_else(|_| Turn::dropped(Protocol::Other, DropReason::Panicked))
@@ -121,7 +135,12 @@ impl PortResponder {
     /// Returns when [`Self::handle_deadline`] or [`Self::handle_arrival`] has something to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
-        [self.schedule.next_deadline(), self.arrival.next_deadline()].into_iter().flatten().min()
+        let deadlines = [
+            self.schedule.next_deadline(),
+            self.withdrawals.next_deadline(),
+            self.arrival.next_deadline(),
+        ];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Tells whether [`Self::handle_arrival`] has something to do by `now`.
@@ -147,39 +166,53 @@ impl PortResponder {
         outbox.len().saturating_sub(before)
     }
 
-    /// Sends what is due by `now`: an unsolicited router advertisement. Tells whether one was put
-    /// into `outbox`.
+    /// Sends what is due by `now`: an unsolicited router advertisement, or a last one of a router
+    /// that is withdrawn. Tells whether one was put into `outbox`.
     pub fn handle_deadline(&mut self, now: Mono, outbox: &mut Outbox) -> bool {
-        if !self.schedule.take_due(now) {
-            return false;
+        self.withdrawals.forget(now);
+        // First who routes now, then who does no longer: the guest always has a router.
+        if self.schedule.take_due(now) {
+            return self.advertise(outbox);
         }
-        self.advertise(outbox)
+        let Some(router) = self.withdrawals.take_due(now) else {
+            return false;
+        };
+        let ours = self.binding.ra.as_ref();
+        let write = |out: &mut [u8]| self.withdrawals.write_last_advertisement(ours, out);
+        self.send_advertisement((router.mac, router.link_local), write, outbox)
     }
 
     /// Sends our router advertisement. Tells whether it was put into `outbox`.
     fn advertise(&self, outbox: &mut Outbox) -> bool {
+        let Some(ra) = &self.binding.ra else {
+            return false;
+        };
+        let write = |out: &mut [u8]| ra.write(&self.withdrawals, out);
+        self.send_advertisement((self.binding.source_mac, ra.link_local()), write, outbox)
+    }
+
+    /// Sends an advertisement that nobody asked for.
+    fn send_advertisement(
+        &self,
+        (router_mac, router): (Mac, Ipv6Addr),
+        write: impl FnOnce(&mut [u8]) -> Result<usize, Full>,
+        outbox: &mut Outbox,
+    ) -> bool {
         // To the guest's own MAC, not to the group's (RFC 6085): the frame cannot reach others.
         // Nobody heard and no MAC known: nobody to tell.
         let Some(guest) = self.binding.mac.or(self.last_source) else {
             return false;
         };
-        let Some(ra) = &self.binding.ra else {
-            return false;
-        };
         let Some(frame) = outbox.slot() else {
             return false;
         };
-        let message = ra.advertisement();
-        let end = encode::ICMPV6_OFFSET.saturating_add(message.len());
-        if end > usize::from(self.binding.mtu).saturating_add(ETHERNET) {
-            return false;
-        }
-        let Some(room) = frame.get_mut(encode::ICMPV6_OFFSET..end) else {
+        let room = encode::icmpv6_room(self.binding.mtu);
+        let end = encode::ICMPV6_OFFSET.saturating_add(room);
+        let Some(Ok(length)) = frame.get_mut(encode::ICMPV6_OFFSET..end).map(write) else {
             return false;
         };
-        room.copy_from_slice(message);
-        let link = Link { source: self.binding.source_mac, destination: guest };
-        let length = encode::icmpv6(frame, link, ra.link_local(), ALL_NODES, message.len());
+        let link = Link { source: router_mac, destination: guest };
+        let length = encode::icmpv6(frame, link, router, ALL_NODES, length);
         let length = tag(frame, length, self.binding.trunk_vlan);
         outbox.commit(length);
         length > 0
@@ -248,7 +281,7 @@ impl PortResponder {
             };
         }
         self.last_source = Some(source);
-        let (outcome, note) = dispatch(&binding, &inbound, outbox);
+        let (outcome, note) = dispatch(&binding, &self.withdrawals, &inbound, outbox);
         let registration = match (&inbound, note) {
             (Inbound::Dhcpv6(datagram), Some(Note::Registered)) => dhcpv6::registration(datagram),
             _ => None,
@@ -318,6 +351,7 @@ fn kind(inbound: &Inbound<'_>) -> (Protocol, Message) {
         Inbound::Arp(arp) if arp.operation == ARP_REPLY => (Protocol::Arp, Message::Reply),
         Inbound::Arp(_) => (Protocol::Arp, Message::ArpRequest),
         Inbound::Rarp(_) => (Protocol::Arp, Message::Rarp),
+        Inbound::EchoIpv4(_) | Inbound::EchoIpv6(_) => (Protocol::Other, Message::EchoRequest),
     }
 }
 
@@ -329,12 +363,15 @@ fn link(inbound: &Inbound<'_>) -> Link {
         | Inbound::RouterAdvertisement(message)
         | Inbound::NeighborSolicitation(message)
         | Inbound::NeighborAdvertisement(message) => message.link,
+        Inbound::EchoIpv4(echo) => echo.link,
+        Inbound::EchoIpv6(echo) => echo.link,
         Inbound::Arp(arp) | Inbound::Rarp(arp) => arp.link,
     }
 }
 
 fn dispatch(
     binding: &Binding,
+    withdrawals: &nd::Withdrawals,
     inbound: &Inbound<'_>,
     outbox: &mut Outbox,
 ) -> (Outcome, Option<Note>) {
@@ -344,7 +381,7 @@ fn dispatch(
         Inbound::Dhcpv4(datagram) => answer_dhcpv4(binding, datagram, outbox),
         Inbound::Dhcpv6(datagram) => answer_dhcpv6(binding, datagram, outbox),
         Inbound::RouterSolicitation(solicitation) => {
-            answer_router_solicitation(binding, solicitation, outbox)
+            answer_router_solicitation(binding, withdrawals, solicitation, outbox)
         }
         Inbound::NeighborSolicitation(solicitation) => {
             answer_neighbor_solicitation(binding, solicitation, outbox)
@@ -356,6 +393,22 @@ fn dispatch(
                 encode::arp(frame, link)
             };
             reply_with(binding, (Protocol::Arp, encode::ARP_OFFSET), outbox, handle, seal)
+        }
+        Inbound::EchoIpv4(echo) => {
+            let handle = |out: &mut [u8]| nd::handle_echo_ipv4(&binding.neighbors, echo, out);
+            let seal = |frame: &mut [u8], reply: &Reply<Ipv4Addr>| {
+                let link = Link { source: binding.source_mac, destination: reply.to_mac };
+                encode::icmp(frame, link, echo.destination, reply.to_ip, reply.length)
+            };
+            reply_with(binding, (Protocol::Other, encode::ICMP_OFFSET), outbox, handle, seal)
+        }
+        Inbound::EchoIpv6(echo) => {
+            let handle = |out: &mut [u8]| nd::handle_echo_ipv6(&binding.neighbors, echo, out);
+            let seal = |frame: &mut [u8], reply: &Reply<Ipv6Addr>| {
+                let link = Link { source: binding.source_mac, destination: reply.to_mac };
+                encode::icmpv6(frame, link, echo.destination, reply.to_ip, reply.length)
+            };
+            reply_with(binding, (Protocol::Other, encode::ICMPV6_OFFSET), outbox, handle, seal)
         }
         Inbound::NeighborAdvertisement(advertisement) => {
             if nd::is_unsolicited_advertisement(advertisement) {
@@ -413,13 +466,15 @@ fn answer_dhcpv6(
 
 fn answer_router_solicitation(
     binding: &Binding,
+    withdrawals: &nd::Withdrawals,
     solicitation: &Icmpv6<'_>,
     outbox: &mut Outbox,
 ) -> (Outcome, Option<Note>) {
     let Some(profile) = &binding.ra else {
         return no_family(Protocol::Nd, Message::RouterSolicitation);
     };
-    let handle = |out: &mut [u8]| nd::handle_router_solicitation(profile, solicitation, out);
+    let handle =
+        |out: &mut [u8]| nd::handle_router_solicitation(profile, withdrawals, solicitation, out);
     let seal = |frame: &mut [u8], reply: &Reply<Ipv6Addr>| {
         let link = Link { source: binding.source_mac, destination: reply.to_mac };
         encode::icmpv6(frame, link, profile.link_local(), reply.to_ip, reply.length)
@@ -563,8 +618,6 @@ const ETHERNET: usize = 14;
 const ETHERNET_WITH_TAG: usize = 18;
 /// Destination and source MAC.
 const MACS: usize = 12;
-/// An 802.1Q tag.
-const VLAN_TAG: usize = 4;
 /// The VLAN id's bits in the tag control information.
 const VLAN_ID_MASK: u16 = 0x0fff;
 /// RFC 826: `ares_op$REPLY`.

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use common::{Random, Templates, mutated, recorded_frames};
 use dhcproto::{Decodable, v4, v6};
-use etherparse::{NetSlice, SlicedPacket, TransportSlice};
+use etherparse::{Icmpv4Type, NetSlice, SlicedPacket, TransportSlice};
 use leasehold::outcome::{DropReason, Verdict};
 use leasehold::time::Mono;
 use leasehold::wire::{Frame, Outbox};
@@ -60,6 +60,13 @@ fn check_reply(request: &[u8], reply: &[u8]) {
             assert_eq!(udp.checksum(), sum);
             assert_eq!((udp.source_port(), udp.destination_port()), (67, 68));
             check_dhcpv4(udp.payload());
+        }
+        (Some(NetSlice::Ipv4(ip)), Some(TransportSlice::Icmpv4(icmp))) => {
+            let header = ip.header().to_header();
+            assert_eq!(header.header_checksum, header.calc_header_checksum());
+            let echo = icmp.header();
+            assert!(matches!(echo.icmp_type, Icmpv4Type::EchoReply(_)), "{echo:?}");
+            assert_eq!(echo.checksum, echo.icmp_type.calc_checksum(icmp.payload()));
         }
         (Some(NetSlice::Ipv6(ip)), Some(TransportSlice::Udp(udp))) => {
             let header = ip.header().to_header();

@@ -37,6 +37,9 @@ scenarios! {
     rdisc6_and_slaac,
     stateless6,
     prefix_delegation,
+    slaac_networkd,
+    slaac_networkmanager,
+    ipv6_only,
     // The life of a lease: boot, T1, T2, another address, INIT-REBOOT, RELEASE; and DECLINE.
     life_dhclient,
     life_dhcpcd,
@@ -55,6 +58,8 @@ scenarios! {
     switch_away,
     storm,
     vlan_and_offload,
+    advertisements,
+    answer_ping,
     isolation,
     migration,
     flood,

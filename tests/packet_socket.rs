@@ -9,8 +9,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use leasehold::net::{
-    AsyncPacketSocket, Link, LinkEvent, LinkWatcher, PacketSocket, RecvBatch, close_side_by_side,
-    is_link_down,
+    AsyncPacketSocket, Filter, Link, LinkEvent, LinkWatcher, PacketSocket, RecvBatch,
+    close_side_by_side, is_link_down,
 };
 use leasehold::sandbox;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -20,7 +20,7 @@ use socket2::{SockFilter, SockRef};
 #[test]
 fn the_filter_of_an_opened_socket_is_locked() {
     in_a_namespace("the_filter_of_an_opened_socket_is_locked", || {
-        let socket = PacketSocket::open().unwrap();
+        let socket = PacketSocket::open(Filter::Configuration).unwrap();
         let pass_everything = [SockFilter::new(0x06, 0, 0, u32::MAX)];
         let replaced = SockRef::from(&socket).attach_filter(&pass_everything).unwrap_err();
         let removed = SockRef::from(&socket).detach_filter().unwrap_err();
@@ -37,6 +37,24 @@ fn a_frame_that_the_filter_refuses_is_not_received() {
         send(&sender, &udp(68, 53, 20));
         send(&sender, &discover(20));
         assert_eq!(receive(&socket), [seen(&port, &discover(20))]);
+    });
+}
+
+#[test]
+fn an_echo_request_is_received_only_where_it_is_wanted() {
+    in_a_namespace("an_echo_request_is_received_only_where_it_is_wanted", || {
+        let (port, guest) = veth("port0", "guest0");
+        let (socket, sender) = (bound(&port), bound(&guest));
+        let wanting = PacketSocket::open(Filter::ConfigurationAndEcho).unwrap();
+        wanting.bind(port.ifindex).unwrap();
+        let mut ping = udp(0, 0, 20);
+        // Protocol ICMP, type 8.
+        ping[23] = 1;
+        ping[34] = 8;
+        send(&sender, &ping);
+        send(&sender, &discover(20));
+        assert_eq!(receive(&socket), [seen(&port, &discover(20))]);
+        assert_eq!(receive(&wanting), [seen(&port, &ping), seen(&port, &discover(20))]);
     });
 }
 
@@ -202,7 +220,7 @@ fn a_link_that_is_down_is_reported_once_and_works_when_it_is_up() {
     in_a_namespace("a_link_that_is_down_is_reported_once_and_works_when_it_is_up", || {
         let (port, guest) = veth("port0", "guest0");
         ip("link set port0 down");
-        let socket = PacketSocket::open().unwrap();
+        let socket = PacketSocket::open(Filter::Configuration).unwrap();
         socket.bind(port.ifindex).unwrap();
         assert!(is_link_down(&receive_now(&socket).unwrap_err()));
         let error = socket.send_batch([discover(1).as_slice()].into_iter()).unwrap_err();
@@ -244,14 +262,14 @@ fn an_opened_socket_serves_a_thread_without_capabilities() {
     in_a_namespace("an_opened_socket_serves_a_thread_without_capabilities", || {
         let (port, guest) = veth("port0", "guest0");
         let witness = bound(&guest);
-        let opened = OwnedFd::from(PacketSocket::open().unwrap());
+        let opened = OwnedFd::from(PacketSocket::open(Filter::Configuration).unwrap());
         // From here on this thread has none; those that it makes have none either.
         sandbox::drop_capabilities().unwrap();
-        let refused = PacketSocket::open().unwrap_err();
+        let refused = PacketSocket::open(Filter::Configuration).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
         assert!(refused.to_string().contains("AmbientCapabilities=CAP_NET_RAW"), "{refused}");
 
-        let socket = PacketSocket::from_fd(opened);
+        let socket = PacketSocket::from_fd(opened, Filter::Configuration);
         socket.bind(port.ifindex).unwrap();
         send(&witness, &discover(1));
         assert_eq!(receive(&socket), [seen(&port, &discover(1))]);
@@ -279,7 +297,8 @@ fn a_full_queue_is_counted() {
 #[test]
 fn many_sockets_close_side_by_side() {
     in_a_namespace("many_sockets_close_side_by_side", || {
-        let sockets: Vec<_> = (0..200).map(|_| PacketSocket::open().unwrap()).collect();
+        let sockets: Vec<_> =
+            (0..200).map(|_| PacketSocket::open(Filter::Configuration).unwrap()).collect();
         let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
         let before = open();
         close_side_by_side(sockets);
@@ -461,7 +480,7 @@ fn send(socket: &PacketSocket, frame: &[u8]) {
 }
 
 fn bound(link: &Link) -> PacketSocket {
-    let socket = PacketSocket::open().unwrap();
+    let socket = PacketSocket::open(Filter::Configuration).unwrap();
     socket.bind(link.ifindex).unwrap();
     socket
 }

@@ -244,7 +244,8 @@ fn a_wrong_argument_is_one_line_and_exit_64() {
             vec![],
             "more than one network has an entry for demo/web-1; name one with \
           --network: boot-ipv6, boot, delegation-stateless, delegation, dual-stack, everything, \
-          full, host-mask, ipv6-only, migration-router, migration, options, reserved, slaac, stateless"
+          full, host-mask, ipv6-only, migration-router, migration, options, reserved, router, \
+          slaac, stateless"
                 .to_owned(),
         ),
         (

@@ -1,14 +1,15 @@
 //! The limit: a server that decides nothing. It reads and writes the socket in leasehold's own
 //! batches, and copies the few bytes into a canned answer that make it the guest's.
 
-use leasehold::net::{PacketSocket, RecvBatch, interface_index};
+use leasehold::net::{Filter, PacketSocket, RecvBatch, interface_index};
 use leasehold::wire::Outbox;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::AsFd;
 
 /// Answers until it is killed.
 pub(crate) fn run(interface: &str) -> ! {
-    let socket = PacketSocket::open().expect("opening a packet socket needs root");
+    let socket =
+        PacketSocket::open(Filter::Configuration).expect("opening a packet socket needs root");
     socket.bind(interface_index(interface).expect("it is there")).expect("it can be bound");
     let mut recv = RecvBatch::new();
     let mut outbox = Outbox::new(RecvBatch::SLOTS);

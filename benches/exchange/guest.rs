@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use leasehold::net::{PacketSocket, RecvBatch, interface_index};
+use leasehold::net::{Filter, PacketSocket, RecvBatch, interface_index};
 use leasehold::wire::Outbox;
 
 /// What to do.
@@ -45,7 +45,8 @@ pub(crate) struct Guest {
 impl Guest {
     /// Opens the guests' side of a veth pair.
     pub(crate) fn new(interface: &str, guests: usize) -> Self {
-        let socket = PacketSocket::open().expect("opening a packet socket needs root");
+        let socket =
+            PacketSocket::open(Filter::Configuration).expect("opening a packet socket needs root");
         let ifindex = interface_index(interface).expect("the node has made it");
         socket.bind(ifindex).expect("the interface is there");
         Self {

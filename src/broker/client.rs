@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 
 use super::descriptors;
 use super::protocol::{ANSWER_MAX, Refusal, Request, SOCKETS_MAX, decode_answer};
-use crate::net::PacketSocket;
+use crate::net::{Filter, PacketSocket};
 
 /// Asks the broker. Cheap to clone; requests of all clones are served one after another.
 #[derive(Debug, Clone)]
@@ -28,14 +28,15 @@ impl BrokerClient {
         Self { channel: Arc::new(Mutex::new(channel)), unix_sockets: unix_sockets.into() }
     }
 
-    /// Has `count` packet sockets opened, 1 to 64; other counts are brought into that range.
+    /// Has `count` packet sockets opened behind `filter`, 1 to 64; other counts are brought into that
+    /// range.
     ///
     /// # Errors
     /// What the broker says (`CAP_NET_RAW` is missing, out of descriptors), or that it has ended.
-    pub async fn sockets(&self, count: usize) -> io::Result<Vec<PacketSocket>> {
+    pub async fn sockets(&self, filter: Filter, count: usize) -> io::Result<Vec<PacketSocket>> {
         let count = u8::try_from(count).unwrap_or(SOCKETS_MAX).clamp(1, SOCKETS_MAX);
-        let descriptors = self.ask(Request::OpenSockets(count), count).await?;
-        Ok(descriptors.into_iter().map(PacketSocket::from_fd).collect())
+        let descriptors = self.ask(Request::OpenSockets(filter, count), count).await?;
+        Ok(descriptors.into_iter().map(|fd| PacketSocket::from_fd(fd, filter)).collect())
     }
 
     /// Has a stream to a Unix socket connected; the stream is non-blocking.

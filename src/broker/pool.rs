@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::BrokerClient;
-use crate::net::PacketSocket;
+use crate::net::{Filter, PacketSocket};
 
 /// Keeps spare packet sockets, and takes those of ports that went. Share it in an `Arc`.
 ///
@@ -25,32 +25,35 @@ impl SocketPool {
         Self { broker, spare: Mutex::new(Vec::new()), refill: tokio::sync::Mutex::new(()) }
     }
 
-    /// Has at least `spare` sockets ready, asked for in batches; for a start with many ports.
+    /// Has at least `spare` sockets behind `filter` ready, asked for in batches; for a start with many
+    /// ports.
     ///
     /// # Errors
     /// As [`BrokerClient::sockets`].
-    pub async fn prepare(&self, spare: usize) -> io::Result<()> {
+    pub async fn prepare(&self, filter: Filter, spare: usize) -> io::Result<()> {
         let _turn = self.refill.lock().await;
         loop {
-            let missing = spare.saturating_sub(self.spare().len());
+            let ready = self.spare().iter().filter(|socket| socket.filter() == filter).count();
+            let missing = spare.saturating_sub(ready);
             if missing == 0 {
                 return Ok(());
             }
-            let sockets = self.broker.sockets(missing).await?;
+            let sockets = self.broker.sockets(filter, missing).await?;
             self.spare().extend(sockets);
         }
     }
 
-    /// Takes an unbound or parked socket; asks the broker for a small batch if there is none.
+    /// Takes an unbound or parked socket behind `filter`; asks the broker for a small batch if there
+    /// is none.
     ///
     /// # Errors
     /// As [`BrokerClient::sockets`].
-    pub async fn take(&self) -> io::Result<PacketSocket> {
+    pub async fn take(&self, filter: Filter) -> io::Result<PacketSocket> {
         loop {
-            if let Some(socket) = self.spare().pop() {
+            if let Some(socket) = self.take_spare(filter) {
                 return Ok(socket);
             }
-            self.prepare(BATCH).await?;
+            self.prepare(filter, BATCH).await?;
         }
     }
 
@@ -64,6 +67,12 @@ impl SocketPool {
     /// Empties the pool, so that its sockets can be closed side by side at exit.
     pub fn take_all(&self) -> Vec<PacketSocket> {
         std::mem::take(&mut *self.spare())
+    }
+
+    fn take_spare(&self, filter: Filter) -> Option<PacketSocket> {
+        let mut spare = self.spare();
+        let place = spare.iter().rposition(|socket| socket.filter() == filter)?;
+        Some(spare.swap_remove(place))
     }
 
     fn spare(&self) -> MutexGuard<'_, Vec<PacketSocket>> {

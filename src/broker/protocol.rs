@@ -10,11 +10,13 @@
 //!
 //! The id is echoed: a caller that gave up leaves an answer behind, which the next one skips.
 
+use crate::net::Filter;
+
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Request {
-    /// This many packet sockets, 1 to [`SOCKETS_MAX`].
-    OpenSockets(u8),
+    /// This many packet sockets behind this filter, 1 to [`SOCKETS_MAX`].
+    OpenSockets(Filter, u8),
     /// A stream connected to the path with this place in the list that the broker was started with.
     ConnectUnix(u8),
 }
@@ -24,7 +26,8 @@ impl Request {
 
     pub(super) fn encode(self, id: u64) -> [u8; Self::LENGTH] {
         let (kind, argument) = match self {
-            Self::OpenSockets(count) => (OPEN_SOCKETS, count),
+            Self::OpenSockets(Filter::Configuration, count) => (OPEN_SOCKETS, count),
+            Self::OpenSockets(Filter::ConfigurationAndEcho, count) => (OPEN_ECHO_SOCKETS, count),
             Self::ConnectUnix(place) => (CONNECT_UNIX, place),
         };
         let mut bytes = [0; Self::LENGTH];
@@ -39,8 +42,12 @@ impl Request {
         let (id, [kind, argument]) = bytes.split_first_chunk::<8>()? else {
             return None;
         };
+        let in_bounds = (1..=SOCKETS_MAX).contains(argument);
         let request = match *kind {
-            OPEN_SOCKETS if (1..=SOCKETS_MAX).contains(argument) => Self::OpenSockets(*argument),
+            OPEN_SOCKETS if in_bounds => Self::OpenSockets(Filter::Configuration, *argument),
+            OPEN_ECHO_SOCKETS if in_bounds => {
+                Self::OpenSockets(Filter::ConfigurationAndEcho, *argument)
+            }
             CONNECT_UNIX => Self::ConnectUnix(*argument),
             _ => return None,
         };
@@ -85,31 +92,40 @@ pub(super) const ANSWER_MAX: usize = 12 + TEXT_MAX;
 const TEXT_MAX: usize = 500;
 const OPEN_SOCKETS: u8 = 1;
 const CONNECT_UNIX: u8 = 2;
+const OPEN_ECHO_SOCKETS: u8 = 3;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn open(count: u8) -> Request {
+        Request::OpenSockets(Filter::Configuration, count)
+    }
+
+    fn open_echo(count: u8) -> Request {
+        Request::OpenSockets(Filter::ConfigurationAndEcho, count)
+    }
+
     #[test]
     fn requests_go_both_ways() {
-        for request in
-            [Request::OpenSockets(1), Request::OpenSockets(64), Request::ConnectUnix(255)]
-        {
+        for request in [open(1), open(64), open_echo(1), open_echo(64), Request::ConnectUnix(255)] {
             assert_eq!(Request::decode(&request.encode(u64::MAX)), Some((u64::MAX, request)));
         }
     }
 
     #[test]
     fn a_request_out_of_bounds_is_refused() {
-        let good = Request::OpenSockets(64).encode(1);
+        let good = open(64).encode(1);
         let mut kind = good;
         kind[8] = 9;
         for bad in [
             &good[..9],
             &[&good[..], &[0]].concat(),
             &kind,
-            &Request::OpenSockets(0).encode(1),
-            &Request::OpenSockets(65).encode(1),
+            &open(0).encode(1),
+            &open(65).encode(1),
+            &open_echo(0).encode(1),
+            &open_echo(65).encode(1),
             &[],
         ] {
             assert_eq!(Request::decode(bad), None, "{bad:?}");

@@ -39,8 +39,8 @@ pub(super) fn serve(channel: BorrowedFd<'_>, unix_sockets: &[PathBuf]) -> io::Re
 
 fn fulfil(request: Request, unix_sockets: &[PathBuf]) -> Result<Vec<OwnedFd>, Refusal> {
     match request {
-        Request::OpenSockets(count) => (0..count)
-            .map(|_| PacketSocket::open().map(OwnedFd::from))
+        Request::OpenSockets(filter, count) => (0..count)
+            .map(|_| PacketSocket::open(filter).map(OwnedFd::from))
             .collect::<io::Result<_>>()
             .map_err(|error| refusal(&error, error.to_string())),
         Request::ConnectUnix(place) => {

@@ -14,12 +14,13 @@ use socket2::SockRef;
 
 use super::protocol::{Refusal, Request, encode_answer};
 use super::{BrokerClient, SocketPool, server};
+use crate::net::Filter;
 use crate::sandbox;
 
 #[tokio::test]
 async fn a_broker_without_cap_net_raw_says_what_would_help() {
     let (client, broker) = start(Vec::new(), || sandbox::drop_capabilities().unwrap());
-    let error = client.sockets(1).await.unwrap_err();
+    let error = client.sockets(Filter::Configuration, 1).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
     assert!(error.to_string().contains("CAP_NET_RAW is missing"), "{error}");
     drop(client);
@@ -66,7 +67,7 @@ async fn a_broker_that_has_ended_is_told() {
     let (client, theirs) = pair(Vec::new());
     drop(theirs);
     for _ in 0..2 {
-        let error = client.sockets(1).await.unwrap_err();
+        let error = client.sockets(Filter::Configuration, 1).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
         assert!(error.to_string().contains("it has ended"), "{error}");
     }
@@ -75,7 +76,7 @@ async fn a_broker_that_has_ended_is_told() {
 #[tokio::test]
 async fn a_broker_that_ends_before_it_answers_is_told() {
     let (client, theirs) = pair(Vec::new());
-    let mut asking = Box::pin(client.sockets(1));
+    let mut asking = Box::pin(client.sockets(Filter::Configuration, 1));
     while !arrived(&theirs) {
         assert!(poll!(asking.as_mut()).is_pending());
         tokio::task::yield_now().await;
@@ -88,7 +89,7 @@ async fn a_broker_that_ends_before_it_answers_is_told() {
 async fn the_answer_to_a_request_that_was_given_up_is_skipped() {
     let path = PathBuf::from("/nowhere/db.sock");
     let (client, theirs) = pair(vec![path.clone()]);
-    let mut given_up = Box::pin(client.sockets(1));
+    let mut given_up = Box::pin(client.sockets(Filter::Configuration, 1));
     while !arrived(&theirs) {
         assert!(poll!(given_up.as_mut()).is_pending());
         tokio::task::yield_now().await;
@@ -109,7 +110,12 @@ fn a_message_that_is_no_request_is_not_answered() {
     for bytes in [&[7][..], &[0xff; 10], &[1; 64]] {
         send(ours.as_raw_fd(), bytes, MsgFlags::empty()).unwrap();
     }
-    send(ours.as_raw_fd(), &Request::OpenSockets(1).encode(9), MsgFlags::empty()).unwrap();
+    send(
+        ours.as_raw_fd(),
+        &Request::OpenSockets(Filter::Configuration, 1).encode(9),
+        MsgFlags::empty(),
+    )
+    .unwrap();
     let mut answer = [0; 600];
     let length = recv(ours.as_raw_fd(), &mut answer, MsgFlags::empty()).unwrap();
     assert!(length > 12);
@@ -125,15 +131,26 @@ fn the_pool_asks_in_batches_and_gives_parked_sockets_again() {
         async {
             let (client, _broker) = start(Vec::new(), || {});
             let pool = SocketPool::new(client);
-            let first = pool.take().await.unwrap();
+            let first = pool.take(Filter::Configuration).await.unwrap();
             let spare = pool.take_all();
             assert_eq!(spare.len(), 7);
             let parked = first.as_raw_fd();
             pool.give_back(first);
-            assert_eq!(pool.take().await.unwrap().as_raw_fd(), parked);
+            assert_eq!(pool.take(Filter::Configuration).await.unwrap().as_raw_fd(), parked);
 
-            pool.prepare(100).await.unwrap();
+            pool.prepare(Filter::Configuration, 100).await.unwrap();
             assert_eq!(pool.take_all().len(), 100);
+
+            // A socket goes to nobody who wants another filter.
+            pool.prepare(Filter::Configuration, 3).await.unwrap();
+            let echo = pool.take(Filter::ConfigurationAndEcho).await.unwrap();
+            assert_eq!(echo.filter(), Filter::ConfigurationAndEcho);
+            let (number, spare) = (echo.as_raw_fd(), pool.take_all());
+            assert_eq!(spare.len(), 3 + 7);
+            pool.give_back(echo);
+            assert_ne!(pool.take(Filter::Configuration).await.unwrap().as_raw_fd(), number);
+            let again = pool.take(Filter::ConfigurationAndEcho).await.unwrap();
+            assert_eq!(again.as_raw_fd(), number);
         },
     );
 }

@@ -305,8 +305,8 @@ impl Page {
     }
 
     fn advertisement(&mut self, ra: RouterAdvertisement) {
-        let RouterAdvertisement { router_lifetime, hop_limit, preference, interval, dns_lifetime } =
-            ra;
+        let RouterAdvertisement { router_lifetime, hop_limit, preference, .. } = ra;
+        let RouterAdvertisement { interval, dns_lifetime, pref64, .. } = ra;
         self.section("[ipv6.ra]");
         self.value("router-lifetime", duration(router_lifetime.into()));
         self.value("hop-limit", hop_limit);
@@ -319,6 +319,7 @@ impl Page {
             },
         );
         self.value("dns-lifetime", lifetime(dns_lifetime));
+        self.maybe("pref64", pref64.map(|pref64| quoted(pref64.prefix)));
     }
 
     fn rules(&mut self, header: &str, rules: &[BootRule]) {

@@ -11,8 +11,8 @@ use super::values::{
     seconds_of, without,
 };
 use crate::network::{
-    AddressMode, Ipv6Network, Ipv6Route, Lifetime, Pool, PoolRange, PrefixInformation, RawOption,
-    RouterAdvertisement, RouterPreference,
+    AddressMode, Ipv6Network, Ipv6Route, Lifetime, Pool, PoolRange, Pref64, PrefixInformation,
+    RawOption, RouterAdvertisement, RouterPreference,
 };
 
 /// `[ipv6]`, checked but for what the `[[vm]]` entries add.
@@ -346,12 +346,17 @@ fn advertisement(section: &Section<'_>, has_gateway: bool) -> Option<RouterAdver
         Some(item) => item.number(0, 255),
         None => Some(unset.hop_limit),
     };
+    let pref64 = match section.get("pref64") {
+        Some(item) => Some(pref64(&item, interval)?),
+        None => None,
+    };
     Some(RouterAdvertisement {
         preference: preference(&section),
         router_lifetime: router_lifetime?,
         dns_lifetime: dns_lifetime?,
         hop_limit: hop_limit?,
         interval,
+        pref64,
     })
 }
 
@@ -365,7 +370,31 @@ fn unset_advertisement(interval: Option<(u16, u16)>, has_gateway: bool) -> Route
         preference: RouterPreference::Medium,
         interval,
         dns_lifetime: Lifetime(u32::from(longest).saturating_mul(3)),
+        pref64: None,
     }
+}
+
+/// Reads the prefix of a NAT64 (RFC 6052, section 2.2; RFC 8781, section 4).
+fn pref64(item: &Item<'_>, interval: Option<(u16, u16)>) -> Option<Pref64> {
+    let prefix = network::<Ipv6Addr>(item)?;
+    if ![32, 40, 48, 56, 64, 96].contains(&prefix.prefix_len()) {
+        item.error(format!(
+            "\"pref64\" is {prefix}, of a length that no NAT64 has; write /32, /40, /48, /56, /64 \
+             or /96"
+        ));
+        return None;
+    }
+    // RFC 6052, section 2.2: bits 64 to 71 of every address are 0.
+    if prefix.network().octets()[8] != 0 {
+        item.error(format!(
+            "\"pref64\" is {prefix}, whose bits 64 to 71 are not 0 (RFC 6052); write one like \
+             \"64:ff9b::/96\""
+        ));
+        return None;
+    }
+    // RFC 8781, section 4.1: three of the longest intervals, as far as thirteen bits reach.
+    let longest = interval.map_or(u16::MAX, |(_, longest)| longest);
+    Some(Pref64 { prefix, lifetime: longest.saturating_mul(3).min(PREF64_LIFETIME_MAX) })
 }
 
 /// RFC 8106, section 5.1: at least three of the longest intervals; 0 withdraws the servers.
@@ -442,6 +471,9 @@ const INTERVAL: (u16, u16) = (200, 600);
 /// RFC 4861, section 6.2.1: AdvCurHopLimit, with IANA's value.
 const HOP_LIMIT: u8 = 64;
 
+/// RFC 8781, section 4: thirteen bits of eight seconds each.
+const PREF64_LIFETIME_MAX: u16 = 65_528;
+
 const INTERVAL_FORM: Form = Form { what: "an interval", like: "\"200s-600s\" or \"off\"" };
 
 const MODES: [(&str, AddressMode); 3] = [
@@ -489,6 +521,6 @@ const ROUTE: Keys =
     Keys { place: " in \"routes\"", known: &["to", "preference", "lifetime"], later: &[] };
 const RA: Keys = Keys {
     place: " in [ipv6.ra]",
-    known: &["router-lifetime", "hop-limit", "preference", "interval", "dns-lifetime"],
-    later: &["pref64"],
+    known: &["router-lifetime", "hop-limit", "preference", "interval", "dns-lifetime", "pref64"],
+    later: &[],
 };

@@ -255,6 +255,7 @@ fn matcher(root: &Section<'_>) -> Match {
 struct GatewayKeys {
     mac: Option<Mac>,
     answer: Option<bool>,
+    answer_ping: Option<bool>,
     announce: Option<bool>,
     retire: Vec<Ipv6Addr>,
 }
@@ -284,15 +285,20 @@ fn gateway(root: &Section<'_>, ipv4: &Part<Ipv4Part>, ipv6: &Part<Ipv6Part>) -> 
         }
         Some(wanted)
     };
-    if let Some(item) = section.get("answer-ping")
-        && item.boolean() == Some(true)
-    {
-        item.error("answer-ping = true is not available in this version; write false");
-    }
     let current = ipv6.checked().and_then(|part| part.network.gateway);
     let retire = list(&section, "retire", |item| retired(item, current, ipv6.is_absent()));
+    let answer = standing_in("answer");
+    let answer_ping = standing_in("answer-ping");
+    if let (Some(false), Some(true), Some(item)) = (answer, answer_ping, section.get("answer-ping"))
+    {
+        item.error(
+            "answer-ping = true needs answer = true, without which pings go to the gateway itself; \
+             write the same for both",
+        );
+    }
     GatewayKeys {
-        answer: standing_in("answer"),
+        answer,
+        answer_ping,
         announce: standing_in("announce"),
         retire: retire.unwrap_or_default(),
         mac: mac.and_then(|item| daemon_file::unicast_mac(&item)),
@@ -331,7 +337,7 @@ impl GatewayKeys {
             source_mac: self.mac.unwrap_or_else(derived),
             mac_given: self.mac.is_some(),
             answer: self.answer.unwrap_or(self.mac.is_some()),
-            answer_ping: false,
+            answer_ping: self.answer_ping.unwrap_or(false),
             announce: self.announce.unwrap_or(self.mac.is_some()),
             retire: self.retire,
         }

@@ -47,7 +47,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::discovery::Connector;
 use crate::lease::LeaseTable;
-use crate::net::{LinkEvent, LinkWatcher};
+use crate::net::{Filter, LinkEvent, LinkWatcher};
 use crate::store::{self, News, OpenError, StoreHandle, StoreThread};
 use crate::telemetry::{Metrics, StoreOperation};
 
@@ -182,9 +182,11 @@ async fn listen_for_commands(socket: &Path) -> Result<ControlSocket, RunError> {
 /// Asks for sockets before the first port needs one: a missing privilege is said at the start.
 async fn open_sockets(broker: &BrokerClient) -> Result<SocketPool, RunError> {
     let pool = SocketPool::new(broker.clone());
-    pool.prepare(SPARE_SOCKETS).await.map_err(|error| match error.kind() {
-        io::ErrorKind::PermissionDenied => RunError::NoPermission(error.to_string()),
-        _ => RunError::System(error.to_string()),
+    pool.prepare(Filter::Configuration, SPARE_SOCKETS).await.map_err(|error| {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => RunError::NoPermission(error.to_string()),
+            _ => RunError::System(error.to_string()),
+        }
     })?;
     Ok(pool)
 }

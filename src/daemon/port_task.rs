@@ -305,6 +305,10 @@ impl Port {
             if self.responder.handle_deadline(clock::mono(), &mut worker.outbox) {
                 // One that finds no room is made up for by the next.
                 let sent = send(socket, &worker.outbox);
+                let ra = self.responder.binding().ra.as_ref();
+                if sent > 0 && ra.is_some_and(|ra| !ra.is_whole()) {
+                    self.metrics.note(Protocol::Nd, Note::OptionsLeftOut);
+                }
                 self.show_due(watched, worker, sent);
             }
         });

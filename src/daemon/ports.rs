@@ -16,7 +16,7 @@ use crate::broker::SocketPool;
 use crate::config::Limits;
 use crate::control::Past;
 use crate::lease::LeaseKey;
-use crate::net::{AsyncPacketSocket, PacketSocket, close_side_by_side, interface_index};
+use crate::net::{AsyncPacketSocket, Filter, PacketSocket, close_side_by_side, interface_index};
 use crate::network::Parameters;
 use crate::responder::RateLimit;
 use crate::telemetry::NetworkMetrics;
@@ -149,18 +149,19 @@ impl Ports {
     pub(super) async fn serve(&mut self, interface: &str, terms: Terms) -> Started {
         let limit = self.rate_limit();
         if let Some(served) = self.served.get_mut(interface) {
-            if served.has_guest_of(&terms) && !served.task.is_finished() {
+            if served.has_socket_for(&terms) && !served.task.is_finished() {
                 served.update(terms, limit).await;
                 return Started::Serving;
             }
-            // Another guest, or another device: what the old socket still holds is not answered.
+            // Another guest, or another device: what the old socket still holds is not answered. Or
+            // another filter, which is the socket's for its life.
             self.stop(interface).await;
         }
         if self.is_full() {
             let most = self.limits.max_ports;
             return Started::Full(format!("as many ports are served as max-ports = {most} allows"));
         }
-        match self.open(interface, terms.service.ifindex).await {
+        match self.open(interface, &terms).await {
             Ok(socket) => {
                 let served = self.start(interface, socket, terms);
                 self.served.insert(interface.to_owned(), served);
@@ -210,8 +211,9 @@ impl Ports {
         close_side_by_side(self.pool.take_all());
     }
 
-    async fn open(&self, interface: &str, ifindex: u32) -> io::Result<AsyncPacketSocket> {
-        let socket = self.pool.take().await?;
+    async fn open(&self, interface: &str, terms: &Terms) -> io::Result<AsyncPacketSocket> {
+        let ifindex = terms.service.ifindex;
+        let socket = self.pool.take(terms.filter()).await?;
         socket.bind(ifindex)?;
         // The index may have gone to another device between the link event and the bind; asked for
         // again now, it cannot have done so unseen.
@@ -256,6 +258,15 @@ impl Ports {
 }
 
 impl Terms {
+    /// Returns what the port's socket is to let through.
+    fn filter(&self) -> Filter {
+        if self.parameters.gateway.answer_ping {
+            Filter::ConfigurationAndEcho
+        } else {
+            Filter::Configuration
+        }
+    }
+
     /// Encodes what the guest is told.
     pub(super) fn binding(&self) -> Arc<Binding> {
         let Service { key, facts, .. } = &self.service;
@@ -264,10 +275,11 @@ impl Terms {
 }
 
 impl Served {
-    /// Tells whether `terms` are for the guest and the device that are served.
-    fn has_guest_of(&self, terms: &Terms) -> bool {
+    /// Tells whether `terms` are for the guest and the device that are served, and what passes the
+    /// filter is the same.
+    fn has_socket_for(&self, terms: &Terms) -> bool {
         let (old, new) = (&self.terms.service, &terms.service);
-        old.key == new.key && old.ifindex == new.ifindex
+        old.key == new.key && old.ifindex == new.ifindex && self.terms.filter() == terms.filter()
     }
 
     /// Hands the same guest another binding, if there is anything new in it.

@@ -176,8 +176,14 @@ impl Values {
     }
 
     fn router(&mut self, ra: &RouterAdvertisement) {
-        let RouterAdvertisement { router_lifetime, hop_limit, preference, interval, dns_lifetime } =
-            ra;
+        let RouterAdvertisement {
+            router_lifetime,
+            hop_limit,
+            preference,
+            interval,
+            dns_lifetime,
+            pref64,
+        } = ra;
         self.put("ipv6.ra.router-lifetime", duration((*router_lifetime).into()));
         self.put("ipv6.ra.hop-limit", hop_limit);
         self.put("ipv6.ra.preference", preference_word(*preference));
@@ -189,6 +195,7 @@ impl Values {
             },
         );
         self.put("ipv6.ra.dns-lifetime", lifetime(*dns_lifetime));
+        self.maybe("ipv6.ra.pref64", pref64.map(|pref64| pref64.prefix).as_ref());
     }
 }
 

@@ -7,6 +7,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::neighbors::{Solicited, ours};
+use super::reply::last_header;
 use super::{ALL_NODES, Neighbors, Profile};
 use crate::network::Parameters;
 use crate::wire::bytes::{Full, Writer};
@@ -112,8 +113,7 @@ pub fn write_unsolicited_advertisement(
 /// Writes the last advertisement of `router` as a whole frame. Returns its length, 0 if it does not
 /// fit.
 ///
-/// A guest knows a router by its link-local address. Flags and hop limit are those of our own
-/// advertisement, for a guest takes them from whichever comes last; there is no option.
+/// A guest knows a router by its link-local address; there is no option.
 #[must_use]
 pub fn write_last_advertisement(
     frame: &mut [u8],
@@ -121,12 +121,8 @@ pub fn write_last_advertisement(
     (ours, router): (&Profile, Ipv6Addr),
 ) -> usize {
     let mut put = || {
-        let (header, _) = ours.advertisement().split_first_chunk::<16>()?;
-        let [kind, code, _, _, hop_limit, flags, ..] = *header;
-        let out = frame.get_mut(encode::ICMPV6_OFFSET..)?;
-        let mut writer = Writer::new(out);
-        writer.bytes(&[kind, code, 0, 0, hop_limit, flags & !PREFERENCE, 0, 0]).ok()?;
-        writer.zeros(8).ok()?;
+        let mut writer = Writer::new(frame.get_mut(encode::ICMPV6_OFFSET..)?);
+        writer.bytes(&last_header(Some(ours))).ok()?;
         Some(writer.len())
     };
     put().map_or(0, |length| encode::icmpv6(frame, link, router, ALL_NODES, length))
@@ -134,9 +130,6 @@ pub fn write_last_advertisement(
 
 /// `ar$hrd` 1, `ar$pro` 0x0800, `ar$hln` 6, `ar$pln` 4.
 const ETHERNET_IPV4: [u8; 6] = [0, 1, 0x08, 0x00, 6, 4];
-/// The preference's bits beside M and O; with lifetime 0 it must be medium, 00 (RFC 4191, section
-/// 2.2).
-const PREFERENCE: u8 = 0x18;
 
 #[cfg(test)]
 mod tests {
@@ -190,7 +183,7 @@ mod tests {
     fn what_does_not_fit_has_length_zero() {
         let parameters = parameters();
         let link = Link { source: Mac([2; 6]), destination: Mac([4; 6]) };
-        let ra = Profile::new(&parameters).unwrap();
+        let ra = Profile::new(&parameters, 1_500).unwrap();
         let neighbors = Neighbors::new(&parameters);
         for room in [0, 14, 41] {
             let frame = &mut [0; 41][..room];

@@ -1,8 +1,8 @@
 //! Whose link-layer address is told on the port: the gateway's, and the server's own.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{NEIGHBOR_ADVERTISEMENT, options};
+use super::{NEIGHBOR_ADVERTISEMENT, SOLICITED, options};
 use crate::network::Parameters;
 use crate::wire::bytes::{Full, Writer};
 use crate::wire::{Arp, Mac};
@@ -13,6 +13,8 @@ pub struct Neighbors {
     mac: Mac,
     ipv4: [Option<Ipv4Addr>; 2],
     ipv6: [Option<Ipv6Addr>; 2],
+    /// The gateway's addresses whose echo requests are answered.
+    ping: [Option<IpAddr>; 2],
 }
 
 impl Neighbors {
@@ -26,6 +28,11 @@ impl Neighbors {
             mac: parameters.gateway.source_mac,
             ipv4: ipv4.map_or([None; 2], |ipv4| ours(ipv4.gateway, answer, ipv4.server_id)),
             ipv6: ipv6.map_or([None; 2], |ipv6| ours(ipv6.gateway, answer, ipv6.link_local)),
+            ping: [
+                ipv4.and_then(|ipv4| ipv4.gateway).map(IpAddr::V4),
+                ipv6.and_then(|ipv6| ipv6.gateway).map(IpAddr::V6),
+            ]
+            .map(|gateway| gateway.filter(|_| parameters.gateway.answer_ping)),
         }
     }
 
@@ -37,6 +44,16 @@ impl Neighbors {
     /// Tells whether Neighbor Solicitations for `address` are ours to answer.
     pub(super) fn answer_ipv6(&self, address: Ipv6Addr) -> bool {
         self.ipv6.contains(&Some(address))
+    }
+
+    /// Tells whether any echo request is ours to answer.
+    pub(super) fn answer_pings(&self) -> bool {
+        self.ping.iter().any(Option::is_some)
+    }
+
+    /// Tells whether echo requests to `address` are ours to answer.
+    pub(super) fn answer_ping_of(&self, address: IpAddr) -> bool {
+        self.ping.contains(&Some(address))
     }
 
     /// Writes the Neighbor Advertisement for `target`, checksum zero (RFC 4861, section 4.4).
@@ -94,8 +111,6 @@ pub(super) fn ours<A: PartialEq>(gateway: Option<A>, answer: bool, own: A) -> [O
 const ETHERNET_IPV4_REPLY: [u8; 8] = [0, 1, 0x08, 0x00, 6, 4, 0, 2];
 /// R (RFC 4861, section 4.4).
 const ROUTER: u8 = 0x80;
-/// S (RFC 4861, section 4.4).
-pub(super) const SOLICITED: u8 = 0x40;
 /// O (RFC 4861, section 4.4).
 const OVERRIDE: u8 = 0x20;
 

@@ -1,8 +1,14 @@
-//! The filter in front of every port's socket: one constant classic BPF program.
+//! The filters in front of the ports' sockets: constant classic BPF programs.
 //!
-//! It is the same whatever a port's MTU or template, so it can be locked before the socket is
-//! bound. It only keeps the VM's other traffic away; what passes is checked again, and counted, by
-//! the responder. Offsets are those of a frame from the destination MAC on: the kernel takes a VLAN
+//! They are the same whatever a port's MTU or template, so they can be locked before the socket is
+//! bound. They only keep the VM's other traffic away; what passes is checked again, and counted, by
+//! the responder.
+//!
+//! There are two, of one text: a port whose network has `answer-ping` takes echo requests too, and
+//! no other port does. A filter knows no gateway, so it passes whatever the guest pings: each of
+//! these frames wakes the port's task, is counted, and costs the port's bucket, which is the
+//! guest's own. Only who asks for pings to be answered pays for that. A filter cannot change behind
+//! its lock: a reload that changes `answer-ping` has the port served anew, on another socket. Offsets are those of a frame from the destination MAC on: the kernel takes a VLAN
 //! tag out before the filter runs, so a second tag shows as the EtherType and is refused.
 //!
 //! RFC 826, 903, 791, 768, 8200, 4861, 2131, 9915.
@@ -10,12 +16,32 @@
 use socket2::SockFilter;
 
 /// The longest frame that passes, in bytes: a guest with segmentation offload can send 64 KiB.
-pub const FRAME_MAX: u32 = 2_048;
+pub(super) const FRAME_MAX: u32 = 2_048;
 
-/// Returns the program as the kernel wants it.
-#[must_use]
-pub fn program() -> Vec<SockFilter> {
-    PROGRAM.iter().map(|step| SockFilter::new(step.code, step.yes, step.no, step.value)).collect()
+/// What passes a filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filter {
+    /// DHCPv4, DHCPv6, Neighbor Discovery, ARP and RARP.
+    Configuration,
+    /// The same, and echo requests of both families.
+    ConfigurationAndEcho,
+}
+
+impl Filter {
+    /// Returns the program as the kernel wants it.
+    #[must_use]
+    pub fn program(self) -> Vec<SockFilter> {
+        let socket_filter =
+            |step: &Instruction| SockFilter::new(step.code, step.yes, step.no, step.value);
+        self.instructions().iter().map(socket_filter).collect()
+    }
+
+    const fn instructions(self) -> &'static [Instruction; LENGTH] {
+        match self {
+            Self::Configuration => &CONFIGURATION,
+            Self::ConfigurationAndEcho => &CONFIGURATION_AND_ECHO,
+        }
+    }
 }
 
 /// One instruction; `yes` and `no` are how many instructions a test skips.
@@ -47,6 +73,11 @@ const fn load_half_after_header(offset: u32) -> Instruction {
     plain(LD_HALF_INDEXED, offset)
 }
 
+/// Takes the byte at `offset` plus the length of the IPv4 header.
+const fn load_byte_after_header(offset: u32) -> Instruction {
+    plain(LD_BYTE_INDEXED, offset)
+}
+
 /// Keeps four times the low half of the byte at `offset`: the length of the IPv4 header.
 const fn keep_header_length(offset: u32) -> Instruction {
     plain(LDX_HEADER_LENGTH, offset)
@@ -61,7 +92,7 @@ const fn plain(code: u16, value: u32) -> Instruction {
     Instruction { code, yes: 0, no: 0, value }
 }
 
-/// Goes on at one of two places of [`STEPS`], until [`assemble`] makes distances of them.
+/// Goes on at one of two places of [`steps`], until [`assemble`] makes distances of them.
 const fn test(code: u16, value: u32, yes: u8, no: u8) -> Instruction {
     Instruction { code, yes, no, value }
 }
@@ -81,46 +112,58 @@ const fn assemble(mut steps: [Instruction; LENGTH]) -> [Instruction; LENGTH] {
     steps
 }
 
-const PROGRAM: [Instruction; LENGTH] = assemble(STEPS);
+const CONFIGURATION: [Instruction; LENGTH] = assemble(steps(REFUSE));
+const CONFIGURATION_AND_ECHO: [Instruction; LENGTH] = assemble(steps(ACCEPT));
 
-/// The program, with the place of each instruction as target of the tests before it.
-const STEPS: [Instruction; LENGTH] = [
-    load_length(),
-    test(GREATER, FRAME_MAX, REFUSE, 2),
-    load_half(ETHERTYPE_AT),
-    test(EQUAL, ETHERTYPE_ARP, ACCEPT, 4),
-    test(EQUAL, ETHERTYPE_RARP, ACCEPT, 5),
-    test(EQUAL, ETHERTYPE_IPV4, IPV4, 6),
-    test(EQUAL, ETHERTYPE_IPV6, IPV6, REFUSE),
-    // 7, IPv4. A first fragment passes, to be counted; later ones carry no ports.
-    load_byte(IPV4_PROTOCOL_AT),
-    test(EQUAL, UDP, 9, REFUSE),
-    load_half(IPV4_FRAGMENT_AT),
-    test(ANY_BIT, IPV4_FRAGMENT_OFFSET, REFUSE, 11),
-    keep_header_length(IPV4_AT),
-    load_half_after_header(IPV4_AT + UDP_DESTINATION),
-    test(EQUAL, DHCPV4_SERVER, ACCEPT, 14),
-    test(EQUAL, DHCPV4_CLIENT, ACCEPT, REFUSE),
-    // 15, IPv6. No extension header: neither DHCPv6 nor Neighbor Discovery has one.
-    load_byte(IPV6_NEXT_HEADER_AT),
-    test(EQUAL, UDP, 18, 17),
-    test(EQUAL, ICMPV6, 21, REFUSE),
-    load_half(IPV6_PAYLOAD_AT + UDP_DESTINATION),
-    test(EQUAL, DHCPV6_SERVER, ACCEPT, 20),
-    test(EQUAL, DHCPV6_CLIENT, ACCEPT, REFUSE),
-    // 21, ICMPv6: the first and the last of the four Neighbor Discovery types.
-    load_byte(IPV6_PAYLOAD_AT),
-    test(AT_LEAST, ROUTER_SOLICITATION, 23, REFUSE),
-    test(GREATER, NEIGHBOR_ADVERTISEMENT, REFUSE, ACCEPT),
-    end(WHOLE_FRAME),
-    end(NOTHING),
-];
+/// Returns the program, with the place of each instruction as target of the tests before it; echo
+/// requests go on at `echo`.
+const fn steps(echo: u8) -> [Instruction; LENGTH] {
+    [
+        load_length(),
+        test(GREATER, FRAME_MAX, REFUSE, 2),
+        load_half(ETHERTYPE_AT),
+        test(EQUAL, ETHERTYPE_ARP, ACCEPT, 4),
+        test(EQUAL, ETHERTYPE_RARP, ACCEPT, 5),
+        test(EQUAL, ETHERTYPE_IPV4, IPV4, 6),
+        test(EQUAL, ETHERTYPE_IPV6, IPV6, REFUSE),
+        // 7, IPv4. A first fragment passes, to be counted; later ones carry no ports.
+        load_byte(IPV4_PROTOCOL_AT),
+        test(EQUAL, UDP, 9, 15),
+        load_half(IPV4_FRAGMENT_AT),
+        test(ANY_BIT, IPV4_FRAGMENT_OFFSET, REFUSE, 11),
+        keep_header_length(IPV4_AT),
+        load_half_after_header(IPV4_AT + UDP_DESTINATION),
+        test(EQUAL, DHCPV4_SERVER, ACCEPT, 14),
+        test(EQUAL, DHCPV4_CLIENT, ACCEPT, REFUSE),
+        // 15, ICMP.
+        test(EQUAL, ICMP, 16, REFUSE),
+        load_half(IPV4_FRAGMENT_AT),
+        test(ANY_BIT, IPV4_FRAGMENT_OFFSET, REFUSE, 18),
+        keep_header_length(IPV4_AT),
+        load_byte_after_header(IPV4_AT),
+        test(EQUAL, ECHO_REQUEST_IPV4, echo, REFUSE),
+        // 21, IPv6. No extension header: neither DHCPv6 nor Neighbor Discovery has one.
+        load_byte(IPV6_NEXT_HEADER_AT),
+        test(EQUAL, UDP, 24, 23),
+        test(EQUAL, ICMPV6, 27, REFUSE),
+        load_half(IPV6_PAYLOAD_AT + UDP_DESTINATION),
+        test(EQUAL, DHCPV6_SERVER, ACCEPT, 26),
+        test(EQUAL, DHCPV6_CLIENT, ACCEPT, REFUSE),
+        // 27, ICMPv6: the first and the last of the four Neighbor Discovery types.
+        load_byte(IPV6_PAYLOAD_AT),
+        test(AT_LEAST, ROUTER_SOLICITATION, 29, 30),
+        test(GREATER, NEIGHBOR_ADVERTISEMENT, REFUSE, ACCEPT),
+        test(EQUAL, ECHO_REQUEST_IPV6, echo, REFUSE),
+        end(WHOLE_FRAME),
+        end(NOTHING),
+    ]
+}
 
-const LENGTH: usize = 26;
+const LENGTH: usize = 33;
 const IPV4: u8 = 7;
-const IPV6: u8 = 15;
-const ACCEPT: u8 = 24;
-const REFUSE: u8 = 25;
+const IPV6: u8 = 21;
+const ACCEPT: u8 = 31;
+const REFUSE: u8 = 32;
 
 /// How much of the frame the socket gets.
 const WHOLE_FRAME: u32 = u32::MAX;
@@ -140,6 +183,7 @@ const ETHERTYPE_ARP: u32 = 0x0806;
 const ETHERTYPE_RARP: u32 = 0x8035;
 const ETHERTYPE_IPV6: u32 = 0x86dd;
 const UDP: u32 = 17;
+const ICMP: u32 = 1;
 const ICMPV6: u32 = 58;
 const DHCPV4_SERVER: u32 = 67;
 const DHCPV4_CLIENT: u32 = 68;
@@ -147,6 +191,8 @@ const DHCPV6_CLIENT: u32 = 546;
 const DHCPV6_SERVER: u32 = 547;
 const ROUTER_SOLICITATION: u32 = 133;
 const NEIGHBOR_ADVERTISEMENT: u32 = 136;
+const ECHO_REQUEST_IPV4: u32 = 8;
+const ECHO_REQUEST_IPV6: u32 = 128;
 
 // Instruction codes of linux/bpf_common.h: class, size and mode, or operation, in one number.
 const CLASS: u16 = 0x07;
@@ -154,6 +200,7 @@ const JMP: u16 = 0x05;
 const LD_LENGTH: u16 = 0x80;
 const LD_BYTE: u16 = 0x30;
 const LD_HALF: u16 = 0x28;
+const LD_BYTE_INDEXED: u16 = 0x50;
 const LD_HALF_INDEXED: u16 = 0x48;
 const LDX_HEADER_LENGTH: u16 = 0xb1;
 const EQUAL: u16 = 0x15;
@@ -166,23 +213,33 @@ const RET: u16 = 0x06;
 mod tests {
     use super::*;
 
-    /// Runs the program over a frame as the kernel does.
+    const FILTERS: [Filter; 2] = [Filter::Configuration, Filter::ConfigurationAndEcho];
+
+    /// Runs both programs over a frame that they must agree about.
     fn passes(frame: &[u8]) -> bool {
-        run(frame, u32::try_from(frame.len()).unwrap()) == WHOLE_FRAME
+        let [passes, other] = FILTERS.map(|filter| passes_one(filter, frame));
+        assert_eq!(passes, other);
+        passes
     }
 
-    fn run(frame: &[u8], length: u32) -> u32 {
+    fn passes_one(filter: Filter, frame: &[u8]) -> bool {
+        run(filter, frame, u32::try_from(frame.len()).unwrap()) == WHOLE_FRAME
+    }
+
+    /// Runs a program over a frame as the kernel does.
+    fn run(filter: Filter, frame: &[u8], length: u32) -> u32 {
         let byte = |at: u32| frame.get(at as usize).copied().map(u32::from);
         let half = |at: u32| Some(byte(at)? << 8 | byte(at + 1)?);
         let (mut accumulator, mut index, mut at) = (0_u32, 0_u32, 0_usize);
         loop {
-            let Instruction { code, yes, no, value } = PROGRAM[at];
+            let Instruction { code, yes, no, value } = filter.instructions()[at];
             at += 1;
             let loaded = match code {
                 RET => return value,
                 LD_LENGTH => Some(length),
                 LD_BYTE => byte(value),
                 LD_HALF => half(value),
+                LD_BYTE_INDEXED => byte(value + index),
                 LD_HALF_INDEXED => half(value + index),
                 LDX_HEADER_LENGTH => match byte(value) {
                     Some(first) => {
@@ -236,8 +293,11 @@ mod tests {
 
     #[test]
     fn every_jump_stays_inside_the_program() {
-        for (at, step) in PROGRAM.iter().enumerate().filter(|(_, step)| step.code & CLASS == JMP) {
-            assert!(at + 1 + usize::from(step.yes.max(step.no)) < LENGTH, "{at}");
+        for filter in FILTERS {
+            let steps = filter.instructions().iter().enumerate();
+            for (at, step) in steps.filter(|(_, step)| step.code & CLASS == JMP) {
+                assert!(at + 1 + usize::from(step.yes.max(step.no)) < LENGTH, "{at}");
+            }
         }
     }
 
@@ -280,8 +340,26 @@ mod tests {
     #[test]
     fn the_four_neighbor_discovery_types_pass() {
         for kind in 0..=u8::MAX {
-            assert_eq!(passes(&ipv6(58, &[kind])), (133..=136).contains(&kind), "{kind}");
+            let frame = ipv6(58, &[kind]);
+            let neighbor_discovery = (133..=136).contains(&kind);
+            assert_eq!(passes_one(Filter::Configuration, &frame), neighbor_discovery, "{kind}");
+            let passes = passes_one(Filter::ConfigurationAndEcho, &frame);
+            assert_eq!(passes, neighbor_discovery || kind == 128, "{kind}");
         }
+    }
+
+    #[test]
+    fn echo_requests_pass_where_they_are_wanted() {
+        for kind in 0..=u8::MAX {
+            for words in [5, 15] {
+                let frame = ipv4(words, 0x2000, 1, &[kind, 0]);
+                assert!(!passes_one(Filter::Configuration, &frame), "{kind}");
+                assert_eq!(passes_one(Filter::ConfigurationAndEcho, &frame), kind == 8, "{kind}");
+            }
+        }
+        assert!(!passes(&ipv4(5, 1, 1, &[8, 0])));
+        assert!(!passes(&ipv4(5, 0, 1, &[])));
+        assert!(!passes(&ipv4(5, 0, 2, &[8, 0])));
     }
 
     #[test]
@@ -303,8 +381,10 @@ mod tests {
     #[test]
     fn the_longest_frame_passes_and_one_byte_more_does_not() {
         let frame = ipv4(5, 0, 17, &ports(68, 67));
-        assert_eq!(run(&frame, FRAME_MAX), WHOLE_FRAME);
-        assert_eq!(run(&frame, FRAME_MAX + 1), NOTHING);
+        for filter in FILTERS {
+            assert_eq!(run(filter, &frame, FRAME_MAX), WHOLE_FRAME);
+            assert_eq!(run(filter, &frame, FRAME_MAX + 1), NOTHING);
+        }
     }
 
     #[test]

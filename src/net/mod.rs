@@ -3,11 +3,12 @@
 //! It knows frames and interface indexes; it knows no protocol, no lease and no port identity.
 
 mod async_socket;
-pub mod filter;
+mod filter;
 mod links;
 mod packet_socket;
 
 pub use async_socket::{AsyncPacketSocket, Readable};
+pub use filter::Filter;
 pub use links::{Link, LinkEvent, LinkKind, LinkWatcher};
 pub use packet_socket::{PacketSocket, Received, RecvBatch, close_side_by_side, is_link_down};
 

@@ -21,31 +21,32 @@ use std::ptr;
 use nix::libc;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::filter;
+use super::{Filter, filter};
 use crate::wire::Frame;
 
 /// A raw socket for one port, with the filter attached and locked. Never blocks.
 #[derive(Debug)]
 pub struct PacketSocket {
     fd: OwnedFd,
+    filter: Filter,
 }
 
 impl PacketSocket {
     /// How many frames one call sends at most.
     pub const SEND_MAX: usize = 32;
 
-    /// Opens an unbound socket; it receives nothing until [`Self::bind`].
+    /// Opens an unbound socket behind `filter`; it receives nothing until [`Self::bind`].
     ///
     /// # Errors
     /// If `CAP_NET_RAW` is missing, or the kernel lacks an option (`PACKET_IGNORE_OUTGOING` came
     /// with Linux 4.20).
-    pub fn open() -> io::Result<Self> {
+    pub fn open(filter: Filter) -> io::Result<Self> {
         // Protocol 0: no frame can come in before filter and options stand.
         let socket =
             Socket::new(Domain::PACKET, Type::RAW.nonblocking().cloexec(), Some(Protocol::from(0)))
                 .map_err(|error| no_socket(&error))?;
-        socket.attach_filter(&filter::program()).map_err(|error| failed("filter", &error))?;
-        let socket = Self { fd: socket.into() };
+        socket.attach_filter(&filter.program()).map_err(|error| failed("filter", &error))?;
+        let socket = Self { fd: socket.into(), filter };
         socket.set_option(libc::SOL_SOCKET, libc::SO_LOCK_FILTER, 1, "SO_LOCK_FILTER")?;
         for (option, name) in [
             (libc::PACKET_IGNORE_OUTGOING, "PACKET_IGNORE_OUTGOING"),
@@ -57,10 +58,16 @@ impl PacketSocket {
         Ok(socket)
     }
 
-    /// Takes a socket that the broker opened with [`Self::open`].
+    /// Takes a socket that the broker opened with [`Self::open`] and the same filter.
     #[must_use]
-    pub const fn from_fd(fd: OwnedFd) -> Self {
-        Self { fd }
+    pub const fn from_fd(fd: OwnedFd, filter: Filter) -> Self {
+        Self { fd, filter }
+    }
+
+    /// Returns what passes, for the socket's whole life.
+    #[must_use]
+    pub const fn filter(&self) -> Filter {
+        self.filter
     }
 
     /// Attaches the socket to a link; also revives it after its link went away.

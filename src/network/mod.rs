@@ -26,7 +26,7 @@ pub use matching::{Match, choose};
 pub use names::{DomainName, DomainNameError, Hostname, HostnameTemplate};
 pub use parameters::{
     AddressMode, Gateway, Ipv4Parameters, Ipv4Route, Ipv6Parameters, Ipv6Route, Lifetime, Mask,
-    Parameters, PrefixInformation, RawOption, RouterAdvertisement, RouterPreference,
+    Parameters, Pref64, PrefixInformation, RawOption, RouterAdvertisement, RouterPreference,
 };
 pub use pool::{Pool, PoolAddress, PoolRange};
 pub use services::{CaptivePortal, EncryptedResolver, ServiceError, ServiceParameters};
@@ -290,6 +290,7 @@ pub(crate) mod tests {
                 preference: RouterPreference::Medium,
                 interval: None,
                 dns_lifetime: Lifetime(1_800),
+                pref64: None,
             },
             options: Vec::new(),
         }

@@ -221,6 +221,17 @@ pub struct RouterAdvertisement {
     pub interval: Option<(u16, u16)>,
     /// Lifetime of RDNSS and DNSSL (RFC 8106: at least three of the longest intervals).
     pub dns_lifetime: Lifetime,
+    /// PREF64: how guests without IPv4 reach IPv4 (RFC 8781).
+    pub pref64: Option<Pref64>,
+}
+
+/// The prefix of a NAT64, of one of the six lengths that PREF64 can say (RFC 8781, section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pref64 {
+    /// The prefix.
+    pub prefix: Ipv6Net,
+    /// For how long it holds, in seconds; it is sent in steps of 8 s, 65,528 at most.
+    pub lifetime: u16,
 }
 
 /// A DHCP option by its code, encoded when the files were read.

@@ -137,6 +137,8 @@ pub fn decode(frame: &[u8]) -> Option<Decoded> {
         | Inbound::RouterSolicitation(_)
         | Inbound::NeighborSolicitation(_)
         | Inbound::NeighborAdvertisement(_)
+        | Inbound::EchoIpv4(_)
+        | Inbound::EchoIpv6(_)
         | Inbound::Arp(_)
         | Inbound::Rarp(_) => None,
     }

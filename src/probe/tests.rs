@@ -48,6 +48,7 @@ fn both_families(mode: AddressMode) -> Network {
             preference: RouterPreference::High,
             interval: None,
             dns_lifetime: Lifetime(1_800),
+            pref64: None,
         },
         options: Vec::new(),
     });

@@ -51,6 +51,9 @@ impl Told {
             }
             Ok(Inbound::Arp(_)) => plain(Protocol::Arp, Message::ArpRequest),
             Ok(Inbound::Rarp(_)) => plain(Protocol::Arp, Message::Rarp),
+            Ok(Inbound::EchoIpv4(_) | Inbound::EchoIpv6(_)) => {
+                plain(Protocol::Other, Message::EchoRequest)
+            }
             Err(refused) => plain(refused.protocol, refused.message),
         }
     }

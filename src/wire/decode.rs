@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! Ethernet II | IPv4, no options, whole | UDP to 67 or 68            | payload
+//!             |                         | ICMP 8                     | body
 //!             | IPv6, no extensions     | UDP to 547 or 546          | payload
-//!             |                         | ICMPv6 133 to 136          | body
+//!             |                         | ICMPv6 128, 133 to 136     | body
 //!             | ARP or RARP, IPv4 over Ethernet
 //! ```
 //!
@@ -24,7 +25,7 @@ use pnet::util::MacAddr;
 use super::checksum::Sum;
 use super::{
     Arp, DHCPV4_CLIENT_PORT, DHCPV4_SERVER_PORT, DHCPV6_CLIENT_PORT, DHCPV6_SERVER_PORT, Datagram,
-    ETHERNET_HEADER, Frame, IPV4_HEADER, IPV6_HEADER, Icmpv6, Inbound, Link, Mac, Refused,
+    ETHERNET_HEADER, Echo, Frame, IPV4_HEADER, IPV6_HEADER, Icmpv6, Inbound, Link, Mac, Refused,
     UDP_HEADER,
 };
 use crate::outcome::{DropReason, Message, Protocol};
@@ -86,12 +87,17 @@ fn ipv4(pending: bool, link: Link, packet: &[u8]) -> Result<Inbound<'_>, Refused
     if more_fragments || header.get_fragment_offset() != 0 {
         return Err(unknown(DropReason::Fragment));
     }
-    if header.get_next_level_protocol() != IpNextHeaderProtocols::Udp {
-        return Err(unknown(DropReason::NotForUs));
-    }
 
     let source = Ipv4Addr::from(header.get_source().octets());
     let destination = Ipv4Addr::from(header.get_destination().octets());
+    match header.get_next_level_protocol() {
+        IpNextHeaderProtocols::Udp => {}
+        IpNextHeaderProtocols::Icmp => {
+            let body = echo_body(ECHO_IPV4, (pending, Sum::new()), datagram)?;
+            return Ok(Inbound::EchoIpv4(Echo { link, source, destination, body }));
+        }
+        _ => return Err(unknown(DropReason::NotForUs)),
+    }
     let udp = UdpPacket::new(datagram).ok_or(unknown(DropReason::TooShort))?;
     // Clients take a server's message from any source port: so must who looks for such servers.
     let inbound: fn(_) -> _ = match udp.get_destination() {
@@ -162,6 +168,10 @@ fn icmpv6<'a>(
     (header, message): (&Ipv6Packet<'_>, &'a [u8]),
 ) -> Result<Inbound<'a>, Refused> {
     let icmpv6 = Icmpv6Packet::new(message).ok_or(unknown(DropReason::TooShort))?;
+    let source = Ipv6Addr::from(header.get_source().octets());
+    let destination = Ipv6Addr::from(header.get_destination().octets());
+    let protocol = IpNextHeaderProtocols::Icmpv6.0;
+    let sum = Sum::ipv6(source, destination, protocol, header.get_payload_length());
     let (name, inbound): (Message, fn(Icmpv6<'a>) -> Inbound<'a>) = match icmpv6.get_icmpv6_type() {
         Icmpv6Types::RouterSolicit => (Message::RouterSolicitation, Inbound::RouterSolicitation),
         Icmpv6Types::RouterAdvert => (Message::RouterAdvertisement, Inbound::RouterAdvertisement),
@@ -171,26 +181,51 @@ fn icmpv6<'a>(
         Icmpv6Types::NeighborAdvert => {
             (Message::NeighborAdvertisement, Inbound::NeighborAdvertisement)
         }
+        Icmpv6Types::EchoRequest | Icmpv6Types::EchoReply => {
+            let body = echo_body(ECHO_IPV6, (pending, sum), message)?;
+            return Ok(Inbound::EchoIpv6(Echo { link, source, destination, body }));
+        }
         _ => return Err(unknown(DropReason::NotForUs)),
     };
     let nd = |reason| refused(Protocol::Nd, name, reason);
     // Every message of RFC 4861 has at least four bytes after the checksum.
-    let body = message.get(ICMPV6_HEADER..).filter(|body| body.len() >= 4);
+    let body = message.get(ICMP_HEADER..).filter(|body| body.len() >= 4);
     let body = body.ok_or(nd(DropReason::TooShort))?;
-    let source = Ipv6Addr::from(header.get_source().octets());
-    let destination = Ipv6Addr::from(header.get_destination().octets());
-    let sum = Sum::ipv6(
-        source,
-        destination,
-        IpNextHeaderProtocols::Icmpv6.0,
-        header.get_payload_length(),
-    );
     if !pending && sum.bytes(message).finish() != 0 {
         return Err(nd(DropReason::BadChecksum));
     }
     let hop_limit = header.get_hop_limit();
     let code = icmpv6.get_icmpv6_code().0;
     Ok(inbound(Icmpv6 { link, source, destination, hop_limit, code, body }))
+}
+
+/// Checks an ICMP or ICMPv6 message that must be an echo request, and takes what follows its
+/// checksum; the types are those of a request and of a reply.
+fn echo_body(
+    [request, reply]: [u8; 2],
+    (pending, sum): (bool, Sum),
+    message: &[u8],
+) -> Result<&[u8], Refused> {
+    let echo = |reason| refused(Protocol::Other, Message::EchoRequest, reason);
+    let (Some([found, code, ..]), Some(body)) =
+        (message.first_chunk::<ECHO_HEADER>(), message.get(ICMP_HEADER..))
+    else {
+        return Err(unknown(DropReason::TooShort));
+    };
+    if *found == reply {
+        return Err(refused(Protocol::Other, Message::EchoReply, DropReason::NotForUs));
+    }
+    if *found != request {
+        return Err(unknown(DropReason::NotForUs));
+    }
+    if !pending && sum.bytes(message).finish() != 0 {
+        return Err(echo(DropReason::BadChecksum));
+    }
+    // RFC 792; RFC 4443, section 4.1.
+    if *code != 0 {
+        return Err(echo(DropReason::BadHeader));
+    }
+    Ok(body)
 }
 
 /// Reads an ARP or RARP packet for IPv4 over Ethernet; the operation may be any.
@@ -259,8 +294,14 @@ const fn refused(protocol: Protocol, message: Message, reason: DropReason) -> Re
     Refused { protocol, message, reason }
 }
 
-/// Type, code and checksum (RFC 4443, section 2.1).
-const ICMPV6_HEADER: usize = 4;
+/// Type, code and checksum (RFC 792; RFC 4443, section 2.1).
+const ICMP_HEADER: usize = 4;
+/// The same, with identifier and sequence number.
+const ECHO_HEADER: usize = 8;
+/// Types of an echo request and an echo reply (RFC 792).
+const ECHO_IPV4: [u8; 2] = [8, 0];
+/// Types of an echo request and an echo reply (RFC 4443, sections 4.1 and 4.2).
+const ECHO_IPV6: [u8; 2] = [128, 129];
 /// RFC 903: "request reverse".
 const RARP_REQUEST: u16 = 3;
 /// The IPv6 extension header types of the IANA registry.
@@ -600,13 +641,56 @@ mod tests {
 
     #[test]
     fn other_icmpv6_types_are_not_for_us() {
-        for kind in [128, 129, 132, 137, 143] {
+        for kind in [127, 130, 132, 137, 143] {
             assert_eq!(
                 decode(&plain(&icmp(kind, &[0; 20]))),
                 Err(unknown(DropReason::NotForUs)),
                 "{kind}"
             );
         }
+    }
+
+    /// Makes an ICMP frame out of a whole message, whose checksum is filled in.
+    fn icmp4(mut message: Vec<u8>) -> Vec<u8> {
+        let sum = Sum::new().bytes(&message).finish();
+        message[2..4].copy_from_slice(&sum.to_be_bytes());
+        let builder = PacketBuilder::ethernet2(GUEST.0, Mac::BROADCAST.0).ipv4(
+            CLIENT.octets(),
+            SERVER.octets(),
+            64,
+        );
+        let mut bytes = Vec::new();
+        builder.write(&mut bytes, etherparse::ip_number::ICMP, &message).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn echo_requests_of_both_families_are_read() {
+        let body = [0, 7, 0, 1, b'h', b'i'];
+        let message = [&[8, 0, 0, 0][..], &body].concat();
+        let echo = Echo { link: LINK, source: CLIENT, destination: SERVER, body: &body };
+        assert_eq!(decode(&plain(&icmp4(message))), Ok(Inbound::EchoIpv4(echo)));
+        let (source, destination) = link_locals();
+        let echo = Echo { link: LINK, source, destination, body: &body };
+        assert_eq!(decode(&plain(&icmp(128, &body))), Ok(Inbound::EchoIpv6(echo)));
+    }
+
+    #[test]
+    fn what_is_no_echo_request_is_refused() {
+        let refuse = |message, reason| Err(refused(Protocol::Other, message, reason));
+        let read = |message: &[u8]| decode(&plain(&icmp4(message.to_vec()))).map(drop);
+        assert_eq!(
+            read(&[0, 0, 0, 0, 0, 7, 0, 1]),
+            refuse(Message::EchoReply, DropReason::NotForUs)
+        );
+        assert_eq!(read(&[13, 0, 0, 0, 0, 7, 0, 1]), Err(unknown(DropReason::NotForUs)));
+        assert_eq!(read(&[8, 0, 0, 0, 0, 7, 0]), Err(unknown(DropReason::TooShort)));
+        let echo = Message::EchoRequest;
+        assert_eq!(read(&[8, 1, 0, 0, 0, 7, 0, 1]), refuse(echo, DropReason::BadHeader));
+        let mut bytes = icmp4(vec![8, 0, 0, 0, 0, 7, 0, 1]);
+        bytes[37] ^= 1;
+        assert_eq!(decode(&plain(&bytes)).map(drop), refuse(echo, DropReason::BadChecksum));
+        assert!(decode(&Frame { checksum_pending: true, ..plain(&bytes) }).is_ok());
     }
 
     #[test]

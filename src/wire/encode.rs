@@ -14,7 +14,7 @@ use pnet::packet::udp::MutableUdpPacket;
 use super::checksum::Sum;
 use super::{
     DHCPV4_CLIENT_PORT, DHCPV4_SERVER_PORT, DHCPV6_CLIENT_PORT, DHCPV6_SERVER_PORT,
-    ETHERNET_HEADER, IPV4_HEADER, IPV6_HEADER, Link, ND_HOP_LIMIT, UDP_HEADER,
+    ETHERNET_HEADER, IPV4_HEADER, IPV6_HEADER, Link, ND_HOP_LIMIT, Outbox, UDP_HEADER, VLAN_TAG,
 };
 
 /// Where a DHCPv4 message stands in a frame: after Ethernet, IPv4 and UDP headers.
@@ -23,10 +23,20 @@ pub const DHCPV4_OFFSET: usize = ETHERNET_HEADER + IPV4_HEADER + UDP_HEADER;
 pub const DHCPV6_OFFSET: usize = ETHERNET_HEADER + IPV6_HEADER + UDP_HEADER;
 /// Where an ICMPv6 message stands in a frame: after Ethernet and IPv6 headers.
 pub const ICMPV6_OFFSET: usize = ETHERNET_HEADER + IPV6_HEADER;
+/// Where an ICMP message stands in a frame: after Ethernet and IPv4 headers.
+pub const ICMP_OFFSET: usize = ETHERNET_HEADER + IPV4_HEADER;
 /// Where an ARP packet stands in a frame: after the Ethernet header.
 pub const ARP_OFFSET: usize = ETHERNET_HEADER;
 /// How long an ARP packet for IPv4 over Ethernet is (RFC 826).
 pub const ARP_LENGTH: usize = 28;
+
+/// Returns how long an ICMPv6 message may be on a port with this MTU. No frame of ours is longer
+/// than [`Outbox::FRAME_MAX`], a VLAN tag included.
+#[must_use]
+pub fn icmpv6_room(mtu: u16) -> usize {
+    let longest = Outbox::FRAME_MAX.saturating_sub(VLAN_TAG).saturating_sub(ETHERNET_HEADER);
+    usize::from(mtu).min(longest).saturating_sub(IPV6_HEADER)
+}
 
 /// Puts headers before the `length` payload bytes at [`DHCPV4_OFFSET`]: UDP 67 to 68, TTL 64, both
 /// checksums. Returns the frame's length, 0 if it does not fit in `frame`.
@@ -43,10 +53,34 @@ pub fn dhcpv4(
         let packet = ethernet(frame.get_mut(..end)?, link, EtherTypes::Ipv4)?;
         let total_length = u16::try_from(packet.len()).ok()?;
         let (header, datagram) = packet.split_at_mut_checked(IPV4_HEADER)?;
-        ipv4(header, source, destination, total_length)?;
+        ipv4(header, source, destination, (IpNextHeaderProtocols::Udp, total_length))?;
         let udp_length = udp(datagram, DHCPV4_SERVER_PORT, DHCPV4_CLIENT_PORT)?;
         let protocol = IpNextHeaderProtocols::Udp.0;
         udp_checksum(datagram, Sum::ipv4(source, destination, protocol, udp_length))?;
+        Some(end)
+    };
+    finished(put)
+}
+
+/// Puts headers before the `length` message bytes at [`ICMP_OFFSET`], TTL 64, and fills in both
+/// checksums. Returns the frame's length, 0 if it does not fit in `frame`.
+#[must_use]
+pub fn icmp(
+    frame: &mut [u8],
+    link: Link,
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
+    length: usize,
+) -> usize {
+    let put = || {
+        let end = ICMP_OFFSET.checked_add(length)?;
+        let packet = ethernet(frame.get_mut(..end)?, link, EtherTypes::Ipv4)?;
+        let total_length = u16::try_from(packet.len()).ok()?;
+        let (header, message) = packet.split_at_mut_checked(IPV4_HEADER)?;
+        ipv4(header, source, destination, (IpNextHeaderProtocols::Icmp, total_length))?;
+        message.get_mut(ICMP_CHECKSUM)?.fill(0);
+        let sum = Sum::new().bytes(message).finish();
+        message.get_mut(ICMP_CHECKSUM)?.copy_from_slice(&sum.to_be_bytes());
         Some(end)
     };
     finished(put)
@@ -89,10 +123,10 @@ pub fn icmpv6(
         let packet = ethernet(frame.get_mut(..end)?, link, EtherTypes::Ipv6)?;
         let protocol = IpNextHeaderProtocols::Icmpv6;
         let message = ipv6(packet, source, destination, (protocol, ND_HOP_LIMIT))?;
-        message.get_mut(ICMPV6_CHECKSUM)?.fill(0);
+        message.get_mut(ICMP_CHECKSUM)?.fill(0);
         let length = u16::try_from(message.len()).ok()?;
         let sum = Sum::ipv6(source, destination, protocol.0, length).bytes(message).finish();
-        message.get_mut(ICMPV6_CHECKSUM)?.copy_from_slice(&sum.to_be_bytes());
+        message.get_mut(ICMP_CHECKSUM)?.copy_from_slice(&sum.to_be_bytes());
         Some(end)
     };
     finished(put)
@@ -125,12 +159,12 @@ fn ethernet(frame: &mut [u8], link: Link, kind: EtherType) -> Option<&mut [u8]> 
     Some(packet)
 }
 
-/// Writes an IPv4 header for UDP, checksum included.
+/// Writes an IPv4 header, checksum included.
 fn ipv4(
     header: &mut [u8],
     source: Ipv4Addr,
     destination: Ipv4Addr,
-    total_length: u16,
+    (protocol, total_length): (IpNextHeaderProtocol, u16),
 ) -> Option<()> {
     let mut ipv4 = MutableIpv4Packet::new(header)?;
     ipv4.set_version(4);
@@ -143,7 +177,7 @@ fn ipv4(
     ipv4.set_flags(Ipv4Flags::DontFragment);
     ipv4.set_fragment_offset(0);
     ipv4.set_ttl(HOP_LIMIT);
-    ipv4.set_next_level_protocol(IpNextHeaderProtocols::Udp);
+    ipv4.set_next_level_protocol(protocol);
     ipv4.set_source(source.octets().into());
     ipv4.set_destination(destination.octets().into());
     ipv4.set_checksum(0);
@@ -196,8 +230,8 @@ fn udp_checksum(datagram: &mut [u8], pseudo_header: Sum) -> Option<()> {
 
 /// TTL and hop limit of DHCP: the recommended default of RFC 1700.
 const HOP_LIMIT: u8 = 64;
-/// Where the checksum stands in an ICMPv6 message (RFC 4443, section 2.1).
-const ICMPV6_CHECKSUM: std::ops::Range<usize> = 2..4;
+/// Where the checksum stands in an ICMP and an ICMPv6 message (RFC 792; RFC 4443, section 2.1).
+const ICMP_CHECKSUM: std::ops::Range<usize> = 2..4;
 
 #[cfg(test)]
 mod tests {
@@ -205,7 +239,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::wire::{Datagram, Frame, Icmpv6, Inbound, Mac, Outbox, decode};
+    use crate::wire::{Datagram, Echo, Frame, Icmpv6, Inbound, Mac, decode};
 
     const LINK: Link = Link {
         source: Mac([0x0a, 0x58, 0xa9, 0xfe, 0x01, 0x01]),
@@ -271,6 +305,28 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn etherparse_reads_what_icmp_wrote(
+            body in prop::collection::vec(any::<u8>(), 4..1_400),
+            (source, destination, ..) in addresses(),
+        ) {
+            let mut frame = [0xee; Outbox::FRAME_MAX];
+            // An echo request, so that it can be read back.
+            frame[ICMP_OFFSET..][..2].copy_from_slice(&[8, 0]);
+            frame[ICMP_OFFSET + 4..][..body.len()].copy_from_slice(&body);
+            let length = icmp(&mut frame, LINK, source, destination, body.len() + 4);
+            let bytes = &frame[..length];
+            let sliced = SlicedPacket::from_ethernet(bytes).unwrap();
+            let Some(NetSlice::Ipv4(ip)) = &sliced.net else { panic!("no IPv4") };
+            let header = ip.header().to_header();
+            prop_assert_eq!(header.calc_header_checksum(), header.header_checksum);
+            let Some(TransportSlice::Icmpv4(message)) = &sliced.transport else { panic!("no ICMP") };
+            let sum = message.header().icmp_type.calc_checksum(message.payload());
+            prop_assert_eq!(sum, message.header().checksum);
+            let echo = Echo { link: LINK, source, destination, body: &body };
+            prop_assert_eq!(decode(&plain(bytes)), Ok(Inbound::EchoIpv4(echo)));
+        }
+
         #[test]
         fn etherparse_and_decode_read_what_dhcpv4_wrote(
             payload in prop::collection::vec(any::<u8>(), 0..1_400),

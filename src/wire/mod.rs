@@ -86,6 +86,19 @@ pub struct Icmpv6<'a> {
     pub body: &'a [u8],
 }
 
+/// An echo request with checked headers and checksum. `A` is [`Ipv4Addr`] or [`Ipv6Addr`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Echo<'a, A> {
+    /// The frame's Ethernet addresses.
+    pub link: Link,
+    /// The IP source.
+    pub source: A,
+    /// The IP destination.
+    pub destination: A,
+    /// Identifier, sequence number and data.
+    pub body: &'a [u8],
+}
+
 /// An ARP packet for IPv4 over Ethernet (RFC 826).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arp {
@@ -122,6 +135,10 @@ pub enum Inbound<'a> {
     NeighborSolicitation(Icmpv6<'a>),
     /// ICMPv6 type 136.
     NeighborAdvertisement(Icmpv6<'a>),
+    /// ICMP type 8 (RFC 792).
+    EchoIpv4(Echo<'a, Ipv4Addr>),
+    /// ICMPv6 type 128 (RFC 4443).
+    EchoIpv6(Echo<'a, Ipv6Addr>),
     /// ARP, IPv4 over Ethernet.
     Arp(Arp),
     /// RARP; `sender_mac` is who announces itself.
@@ -143,6 +160,8 @@ pub struct Refused {
 const ETHERNET_HEADER: usize = 14;
 /// RFC 791, without options.
 const IPV4_HEADER: usize = 20;
+/// An 802.1Q tag.
+pub(crate) const VLAN_TAG: usize = 4;
 /// RFC 8200, section 3.
 const IPV6_HEADER: usize = 40;
 /// RFC 768.

@@ -186,7 +186,19 @@ answer = true"#,
             IPV4_RANGE,
             r#"[gateway]
 answer-ping = true"#,
-            &["7:15: answer-ping = true is not available in this version; write false"],
+            &[
+                "7:15: answer-ping = true needs the gateway's MAC, which is the same on every node; add mac to [gateway] or leave answer-ping out",
+            ],
+        ),
+        (
+            IPV4_RANGE,
+            r#"[gateway]
+mac = "0a:58:a9:fe:01:01"
+answer = false
+answer-ping = true"#,
+            &[
+                "9:15: answer-ping = true needs answer = true, without which pings go to the gateway itself; write the same for both",
+            ],
         ),
         (
             IPV4_RANGE,

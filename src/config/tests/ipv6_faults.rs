@@ -155,11 +155,25 @@ interval = "500s-600s""#,
         (
             IPV6,
             r#"[ipv6.ra]
-interval = "10m"
-pref64 = "64:ff9b::/96""#,
+interval = "10m""#,
             &[
                 r#"6:12: "interval" has "10m", which is not an interval; write one like "200s-600s" or "off""#,
-                r#"7:1: "pref64" in [ipv6.ra] is not available in this version; leave it out"#,
+            ],
+        ),
+        (
+            IPV6,
+            r#"[ipv6.ra]
+pref64 = "64:ff9b::/95""#,
+            &[
+                r#"6:10: "pref64" is 64:ff9b::/95, of a length that no NAT64 has; write /32, /40, /48, /56, /64 or /96"#,
+            ],
+        ),
+        (
+            IPV6,
+            r#"[ipv6.ra]
+pref64 = "2001:db8:0:0:100::/96""#,
+            &[
+                r#"6:10: "pref64" is 2001:db8:0:0:100::/96, whose bits 64 to 71 are not 0 (RFC 6052); write one like "64:ff9b::/96""#,
             ],
         ),
         (

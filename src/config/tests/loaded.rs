@@ -165,10 +165,22 @@ fn a_network_with_ipv6_alone_has_the_documented_defaults() {
             preference: RouterPreference::Medium,
             interval: Some((200, 600)),
             dns_lifetime: Lifetime(1_800),
+            pref64: None,
         }
     );
     // The first four bytes of SHA-256 of "fe80::1".
     assert_eq!(network.gateway.source_mac, Mac([0x0a, 0x58, 0x6d, 0x6d, 0xc1, 0x50]));
+}
+
+#[test]
+fn a_nat64_prefix_holds_for_three_intervals_as_far_as_it_can() {
+    let pref64 = |interval: &str| {
+        let tail = format!("[ipv6.ra]\npref64 = \"64:ff9b::/96\"\ninterval = \"{interval}\"\n");
+        let pref64 = only_network(&format!("{IPV6}{tail}")).ipv6.unwrap().ra.pref64.unwrap();
+        assert_eq!(pref64.prefix, "64:ff9b::/96".parse().unwrap());
+        pref64.lifetime
+    };
+    assert_eq!(["200s-600s", "200s-30000s", "off"].map(pref64), [1_800, 65_528, 65_528]);
 }
 
 #[test]

@@ -83,6 +83,7 @@ fn parameters() -> Parameters {
                 preference: RouterPreference::Medium,
                 interval: None,
                 dns_lifetime: Lifetime(1_800),
+                pref64: None,
             },
             options: Vec::new(),
         }),

@@ -1,38 +1,52 @@
-//! What a router advertisement says: one row an option (RFC 4861, section 4.2; RFC 4191; RFC 8106; RFC 8910;
-//! RFC 9463).
+//! What a router advertisement says: the header, and of the options as many as fit (RFC 4861,
+//! section 4.2; RFC 4191, section 2.2).
+//!
+//! An advertisement is one frame, no longer than the port's MTU and than the MTU that it advertises
+//! itself, and keeps room for the prefixes that are withdrawn. Options are taken in the order of
+//! their rows, most needed first; one that finds no room is left out, which each reply notes.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::Ipv6Addr;
 
-use ipnet::Ipv6Net;
-
+use super::withdrawals::{PREFIXES_LENGTH, Withdrawals};
 use super::{ROUTER_ADVERTISEMENT, options};
 use crate::network::{
-    AddressMode, EncryptedResolver, Ipv6Parameters, Ipv6Route, Lifetime, Parameters,
-    PrefixInformation, RouterPreference,
+    AddressMode, Ipv6Parameters, Parameters, PrefixInformation, RouterPreference,
 };
+use crate::wire::bytes::{Full, Writer};
+use crate::wire::encode;
 
 /// One NIC's router advertisement, encoded once when the port's binding is made.
 #[derive(Debug)]
 pub struct Profile {
     link_local: Ipv6Addr,
+    router_lifetime: u16,
+    prefixes: Box<[PrefixInformation]>,
     advertisement: Box<[u8]>,
+    is_whole: bool,
     interval: Option<(u16, u16)>,
 }
 
 impl Profile {
-    /// Encodes `parameters`; `None` if the network has no `[ipv6]`.
+    /// Encodes `parameters` for a port with this MTU; `None` if the network has no `[ipv6]`.
     #[must_use]
-    pub fn new(parameters: &Parameters) -> Option<Self> {
+    pub fn new(parameters: &Parameters, port_mtu: u16) -> Option<Self> {
         let ipv6 = parameters.ipv6.as_ref()?;
+        let room = encode::icmpv6_room(options::link_mtu(parameters).unwrap_or(port_mtu))
+            .min(encode::icmpv6_room(port_mtu))
+            .saturating_sub(PREFIXES_LENGTH);
         let mut message = header(ipv6).to_vec();
-        for row in ROWS {
+        let mut is_whole = true;
+        for row in options::ROWS {
             for body in (row.bodies)(parameters, ipv6) {
-                options::append(&mut message, row.kind, &body);
+                is_whole &= options::append(&mut message, room, row.kind, &body);
             }
         }
         Some(Self {
             link_local: ipv6.link_local,
+            router_lifetime: router_lifetime(ipv6),
+            prefixes: options::advertised_prefixes(ipv6).collect(),
             advertisement: message.into_boxed_slice(),
+            is_whole,
             interval: ipv6.ra.interval,
         })
     }
@@ -43,10 +57,16 @@ impl Profile {
         self.link_local
     }
 
-    /// Returns the whole ICMPv6 message, checksum zero.
+    /// Returns the ICMPv6 message, checksum zero, without the prefixes that are withdrawn.
     #[must_use]
     pub fn advertisement(&self) -> &[u8] {
         &self.advertisement
+    }
+
+    /// Tells whether no option was left out.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
     }
 
     /// Returns shortest and longest time between unsolicited advertisements, in seconds.
@@ -54,31 +74,51 @@ impl Profile {
     pub fn interval(&self) -> Option<(u16, u16)> {
         self.interval
     }
+
+    /// Writes the whole ICMPv6 message, checksum zero; returns its length.
+    ///
+    /// # Errors
+    /// [`Full`] if it does not fit.
+    pub fn write(&self, withdrawals: &Withdrawals, out: &mut [u8]) -> Result<usize, Full> {
+        let mut writer = Writer::new(out);
+        writer.bytes(&self.advertisement)?;
+        withdrawals.write_prefixes(&mut writer)?;
+        Ok(writer.len())
+    }
+
+    /// Tells whether guests take the sender for a default router.
+    pub(super) fn is_router(&self) -> bool {
+        self.router_lifetime > 0
+    }
+
+    /// Returns the prefixes that are advertised.
+    pub(super) fn prefixes(&self) -> &[PrefixInformation] {
+        &self.prefixes
+    }
 }
 
-/// One kind of option: its type, and the body of each option of that type that is sent.
-struct Row {
-    kind: u8,
-    bodies: fn(&Parameters, &Ipv6Parameters) -> Vec<Vec<u8>>,
+/// Makes the sixteen bytes of the last advertisement of a router that is no more: lifetime 0 (RFC
+/// 4861, section 6.2.5). Flags and hop limit are those of our own advertisement, for a guest takes
+/// them from whichever comes last; with lifetime 0 the preference must be medium (RFC 4191, section
+/// 2.2).
+pub(super) fn last_header(ours: Option<&Profile>) -> [u8; 16] {
+    let header = ours.and_then(|ours| ours.advertisement.first_chunk::<16>());
+    let (hop_limit, flags) = match header {
+        Some([_, _, _, _, hop_limit, flags, ..]) => (*hop_limit, flags & !PREFERENCE),
+        None => (0, 0),
+    };
+    [ROUTER_ADVERTISEMENT, 0, 0, 0, hop_limit, flags, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
 }
 
-/// In the order in which they are sent.
-const ROWS: &[Row] = &[
-    Row { kind: options::SOURCE_LINK_LAYER, bodies: source_link_layer },
-    Row { kind: options::MTU, bodies: mtu },
-    Row { kind: options::PREFIX_INFORMATION, bodies: prefixes },
-    Row { kind: options::ROUTE_INFORMATION, bodies: routes },
-    Row { kind: options::RDNSS, bodies: dns_servers },
-    Row { kind: options::DNSSL, bodies: search_list },
-    Row { kind: options::CAPTIVE_PORTAL, bodies: captive_portal },
-    Row { kind: options::ENCRYPTED_DNS, bodies: encrypted_resolvers },
-];
+/// Without a gateway nobody here forwards: not a default router.
+fn router_lifetime(ipv6: &Ipv6Parameters) -> u16 {
+    if ipv6.gateway.is_some() { ipv6.ra.router_lifetime } else { 0 }
+}
 
 /// Makes the sixteen bytes before the options. Reachable Time and Retrans Timer are left to the
 /// guest: 0.
 fn header(ipv6: &Ipv6Parameters) -> [u8; 16] {
-    // Without a gateway nobody here forwards: not a default router.
-    let lifetime = if ipv6.gateway.is_some() { ipv6.ra.router_lifetime } else { 0 };
+    let lifetime = router_lifetime(ipv6);
     // RFC 4191, section 2.2: with lifetime 0 the preference must be medium.
     let preference = if lifetime == 0 { RouterPreference::Medium } else { ipv6.ra.preference };
     let (managed, other) = match (ipv6.mode, ipv6.address) {
@@ -86,173 +126,27 @@ fn header(ipv6: &Ipv6Parameters) -> [u8; 16] {
         (AddressMode::Stateful, None) | (AddressMode::Stateless, _) => (0, OTHER),
         (AddressMode::Slaac, _) => (0, 0),
     };
-    let flags = managed | other | preference_bits(preference);
+    let flags = managed | other | options::preference_bits(preference);
     let [high, low] = lifetime.to_be_bytes();
     let hop_limit = ipv6.ra.hop_limit;
     [ROUTER_ADVERTISEMENT, 0, 0, 0, hop_limit, flags, high, low, 0, 0, 0, 0, 0, 0, 0, 0]
 }
 
-/// The guest is to learn the gateway's MAC from us only if it is the gateway's.
-fn source_link_layer(parameters: &Parameters, _: &Ipv6Parameters) -> Vec<Vec<u8>> {
-    let gateway = &parameters.gateway;
-    if gateway.mac_given { vec![gateway.source_mac.0.to_vec()] } else { Vec::new() }
-}
-
-/// RFC 8200, section 5: an IPv6 link has an MTU of at least 1,280; less is left to IPv4.
-fn mtu(parameters: &Parameters, _: &Ipv6Parameters) -> Vec<Vec<u8>> {
-    let mtu = parameters.mtu.filter(|mtu| *mtu >= IPV6_MIN_MTU);
-    mtu.map(|mtu| [&[0; 2][..], &u32::from(mtu).to_be_bytes()].concat()).into_iter().collect()
-}
-
-/// The subnet first, then the template's further prefixes.
-fn prefixes(_: &Parameters, ipv6: &Ipv6Parameters) -> Vec<Vec<u8>> {
-    let autonomous = match ipv6.mode {
-        AddressMode::Stateful => false,
-        // RFC 4862, section 5.5.3: with Ethernet's interface identifiers of 64 bits, any other
-        // length is of no use.
-        AddressMode::Stateless | AddressMode::Slaac => ipv6.subnet.prefix_len() == 64,
-    };
-    let subnet = PrefixInformation {
-        prefix: ipv6.subnet,
-        on_link: true,
-        autonomous,
-        preferred_lifetime: ipv6.preferred_lifetime,
-        valid_lifetime: ipv6.valid_lifetime,
-    };
-    std::iter::once(&subnet).chain(&ipv6.prefixes).map(prefix_information).collect()
-}
-
-fn prefix_information(information: &PrefixInformation) -> Vec<u8> {
-    let on_link = if information.on_link { ON_LINK } else { 0 };
-    let autonomous = if information.autonomous { AUTONOMOUS } else { 0 };
-    let Lifetime(valid) = information.valid_lifetime;
-    // RFC 4861, section 4.6.2: it must not exceed the valid lifetime.
-    let Lifetime(preferred) = information.preferred_lifetime.min(information.valid_lifetime);
-    [
-        &[information.prefix.prefix_len(), on_link | autonomous][..],
-        &valid.to_be_bytes(),
-        &preferred.to_be_bytes(),
-        &[0; 4],
-        &information.prefix.network().octets(),
-    ]
-    .concat()
-}
-
-fn routes(_: &Parameters, ipv6: &Ipv6Parameters) -> Vec<Vec<u8>> {
-    ipv6.routes.iter().map(route_information).collect()
-}
-
-fn route_information(route: &Ipv6Route) -> Vec<u8> {
-    let Lifetime(lifetime) = route.lifetime;
-    [
-        &[route.to.prefix_len(), preference_bits(route.preference)][..],
-        &lifetime.to_be_bytes(),
-        significant(&route.to, &route.to.network().octets()),
-    ]
-    .concat()
-}
-
-/// Cuts a prefix to the 0, 8 or 16 bytes that its length calls for (RFC 4191, section 2.3).
-fn significant<'a>(prefix: &Ipv6Net, octets: &'a [u8; 16]) -> &'a [u8] {
-    let length = match prefix.prefix_len() {
-        0 => 0,
-        1..=64 => 8,
-        _ => 16,
-    };
-    octets.get(..length).unwrap_or(octets)
-}
-
-/// One option for all servers; none if there are none (RFC 8106, section 5.1).
-fn dns_servers(parameters: &Parameters, ipv6: &Ipv6Parameters) -> Vec<Vec<u8>> {
-    let servers: Vec<u8> = parameters
-        .dns
-        .iter()
-        .filter_map(|address| match address {
-            IpAddr::V4(_) => None,
-            IpAddr::V6(address) => Some(address.octets()),
-        })
-        .flatten()
-        .collect();
-    with_dns_lifetime(ipv6, &servers)
-}
-
-/// One option for all names; none if there are none (RFC 8106, section 5.2).
-fn search_list(parameters: &Parameters, ipv6: &Ipv6Parameters) -> Vec<Vec<u8>> {
-    let mut names = Vec::new();
-    for name in &parameters.search {
-        name.encode(&mut names);
-    }
-    with_dns_lifetime(ipv6, &names)
-}
-
-/// The URI, which zeros of padding may follow (RFC 8910, section 2.3).
-fn captive_portal(parameters: &Parameters, _: &Ipv6Parameters) -> Vec<Vec<u8>> {
-    let portal = parameters.captive_portal.as_ref();
-    portal.map(|portal| portal.as_str().into()).into_iter().collect()
-}
-
-/// One option for each resolver that IPv6 reaches.
-fn encrypted_resolvers(parameters: &Parameters, ipv6: &Ipv6Parameters) -> Vec<Vec<u8>> {
-    let lifetime = ipv6.ra.dns_lifetime;
-    parameters.resolvers.iter().filter_map(|resolver| encrypted_dns(resolver, lifetime)).collect()
-}
-
-/// Makes one Encrypted DNS option (RFC 9463, section 6.1); `None` if the resolver has addresses,
-/// but none of IPv6.
-fn encrypted_dns(resolver: &EncryptedResolver, Lifetime(lifetime): Lifetime) -> Option<Vec<u8>> {
-    let name = resolver.encoded_name();
-    let mut body = resolver.priority.to_be_bytes().to_vec();
-    body.extend(lifetime.to_be_bytes());
-    body.extend(u16::try_from(name.len()).ok()?.to_be_bytes());
-    body.extend(name);
-    // A resolver without addresses has no further field, erratum 7804.
-    if !resolver.addresses.is_empty() {
-        let addresses = resolver.encoded_ipv6_addresses()?;
-        body.extend(u16::try_from(addresses.len()).ok()?.to_be_bytes());
-        body.extend(addresses);
-        let params = resolver.params.bytes();
-        body.extend(u16::try_from(params.len()).ok()?.to_be_bytes());
-        body.extend(params);
-    }
-    Some(body)
-}
-
-/// Puts the reserved bytes and the lifetime before a list, if it holds anything.
-fn with_dns_lifetime(ipv6: &Ipv6Parameters, list: &[u8]) -> Vec<Vec<u8>> {
-    if list.is_empty() {
-        return Vec::new();
-    }
-    let Lifetime(lifetime) = ipv6.ra.dns_lifetime;
-    vec![[&[0; 2][..], &lifetime.to_be_bytes(), list].concat()]
-}
-
-/// Returns the two bits of RFC 4191, section 2.1, at their place in both flag bytes.
-const fn preference_bits(preference: RouterPreference) -> u8 {
-    match preference {
-        RouterPreference::High => 0b0000_1000,
-        RouterPreference::Medium => 0b0000_0000,
-        RouterPreference::Low => 0b0001_1000,
-    }
-}
-
 /// M (RFC 4861, section 4.2).
 const MANAGED: u8 = 0x80;
+/// The preference's two bits beside M and O (RFC 4191, section 2.2).
+const PREFERENCE: u8 = 0x18;
 /// O (RFC 4861, section 4.2).
 const OTHER: u8 = 0x40;
-/// L (RFC 4861, section 4.6.2).
-const ON_LINK: u8 = 0x80;
-/// A (RFC 4861, section 4.6.2).
-const AUTONOMOUS: u8 = 0x40;
-/// RFC 8200, section 5.
-const IPV6_MIN_MTU: u16 = 1_280;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::nd::tests::parameters;
+    use crate::network::{Ipv6Route, Lifetime, Pref64};
 
     fn advertisement(parameters: &Parameters) -> Vec<u8> {
-        Profile::new(parameters).unwrap().advertisement().to_vec()
+        Profile::new(parameters, 1_500).unwrap().advertisement().to_vec()
     }
 
     fn changed(change: impl FnOnce(&mut Ipv6Parameters)) -> Parameters {
@@ -284,6 +178,7 @@ mod tests {
     fn a_full_advertisement_is_these_bytes() {
         let mut parameters = changed(|ipv6| {
             ipv6.ra.preference = RouterPreference::High;
+            ipv6.ra.pref64 = Some(nat64("64:ff9b::/96", 1_800));
             ipv6.prefixes = vec![PrefixInformation {
                 prefix: "2001:db8:21::1/64".parse().unwrap(),
                 on_link: false,
@@ -308,18 +203,100 @@ mod tests {
             &[0x20, 0x01, 0x0d, 0xb8, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
             &[3, 4, 64, 0x40, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0],
             &[0x20, 0x01, 0x0d, 0xb8, 0, 0x21, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-            &[24, 2, 48, 0x18, 0, 0, 0x07, 0x08, 0x20, 0x01, 0x0d, 0xb8, 0, 0xff, 0, 0],
+            &[38, 2, 0x07, 0x08, 0x00, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0],
             &[25, 3, 0, 0, 0, 0, 0x07, 0x08],
             &[0x20, 0x01, 0x0d, 0xb8, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x53],
+            &[24, 2, 48, 0x18, 0, 0, 0x07, 0x08, 0x20, 0x01, 0x0d, 0xb8, 0, 0xff, 0, 0],
             &[31, 4, 0, 0, 0, 0, 0x07, 0x08, 4],
             b"blue\x07example\0\x07example\0\0",
         ];
         assert_eq!(advertisement(&parameters), expected.concat());
     }
 
+    fn nat64(prefix: &str, lifetime: u16) -> Pref64 {
+        Pref64 { prefix: prefix.parse().unwrap(), lifetime }
+    }
+
+    #[test]
+    fn a_nat64_prefix_says_its_lifetime_in_steps_of_8_s_and_its_length_in_a_code() {
+        for (prefix, lifetime, scaled) in [
+            ("64:ff9b::/96", 1_800, 1_800),
+            ("2001:db8:64::/64", 1_799, 1_800 | 1),
+            ("2001:db8:64::/56", 1, 8 | 2),
+            ("2001:db8:64::/48", 0, 3),
+            ("2001:db8:6400::/40", 65_528, 65_528 | 4),
+            ("2001:db8::/32", 65_535, 65_528 | 5),
+        ] {
+            let message =
+                advertisement(&changed(|ipv6| ipv6.ra.pref64 = Some(nat64(prefix, lifetime))));
+            let octets = prefix.parse::<ipnet::Ipv6Net>().unwrap().network().octets();
+            let scaled = u16::to_be_bytes(scaled);
+            let expected = [&[38, 2][..], &scaled, &octets[..12]].concat();
+            assert_eq!(*all_options(&message).last().unwrap(), expected, "{prefix}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_out_from_the_last_row_on() {
+        let mut parameters = changed(|ipv6| {
+            let route = |number: u32| Ipv6Route {
+                to: format!("2001:db8:{number}::/48").parse().unwrap(),
+                preference: RouterPreference::Medium,
+                lifetime: Lifetime(1_800),
+            };
+            ipv6.routes = (1..=80).map(route).collect();
+        });
+        parameters.dns = vec!["2001:db8:20::53".parse().unwrap()];
+        parameters.search = vec!["blue.example".parse().unwrap()];
+        let fitted = |parameters: &Parameters, mtu: u16| {
+            let profile = Profile::new(parameters, mtu).unwrap();
+            let kinds: Vec<u8> =
+                all_options(profile.advertisement()).iter().map(|option| option[0]).collect();
+            let routes = kinds.iter().filter(|kind| **kind == options::ROUTE_INFORMATION).count();
+            assert!(kinds.starts_with(&[1, 3, 25, 24]) && !kinds.contains(&31), "{kinds:?}");
+            let length = profile.advertisement().len();
+            assert!(!profile.is_whole() && length + PREFIXES_LENGTH + 40 <= usize::from(mtu));
+            routes
+        };
+        // 40 of IPv6, 16 of header, 8, 32 and 24 before the routes of 16 each.
+        assert_eq!(fitted(&parameters, 1_280), (1_280 - 40 - PREFIXES_LENGTH - 80) / 16);
+        // A frame of ours is never longer than 1,514 bytes with its tag.
+        assert_eq!(fitted(&parameters, 9_000), (1_496 - 40 - PREFIXES_LENGTH - 80) / 16);
+        // What the guest is told of the link counts as well.
+        parameters.ipv6.as_mut().unwrap().ra.hop_limit = 0;
+        parameters.mtu = Some(1_280);
+        let profile = Profile::new(&parameters, 9_000).unwrap();
+        assert!(profile.advertisement().len() + PREFIXES_LENGTH + 40 <= 1_280);
+        parameters.ipv6.as_mut().unwrap().routes.truncate(1);
+        assert!(Profile::new(&parameters, 1_280).unwrap().is_whole());
+    }
+
+    #[test]
+    fn withdrawn_prefixes_follow_in_the_room_that_is_kept_for_them() {
+        let mut withdrawals = Withdrawals::default();
+        let profiles: Vec<Profile> = (1..=5_u32)
+            .map(|number| {
+                let subnet = format!("2001:db8:{number}::/64").parse().unwrap();
+                Profile::new(&changed(|ipv6| ipv6.subnet = subnet), 1_280).unwrap()
+            })
+            .collect();
+        for pair in profiles.windows(2) {
+            let old = (Some(&pair[0]), crate::wire::Mac::default());
+            let now = crate::time::Mono::default();
+            withdrawals.replace((now, now), old, Some(&pair[1]));
+        }
+        let mut out = [0; 1_240];
+        let length = profiles[4].write(&withdrawals, &mut out).unwrap();
+        let options = all_options(&out[..length]);
+        let kinds: Vec<u8> = options.iter().map(|option| option[0]).collect();
+        assert_eq!(kinds, [1, 3, 3, 3, 3, 3]);
+        assert!(options[2..].iter().all(|option| option[4..16] == [0; 12]));
+        assert!(profiles[4].write(&withdrawals, &mut out[..length - 1]).is_err());
+    }
+
     #[test]
     fn without_ipv6_there_is_no_profile() {
-        assert!(Profile::new(&Parameters { ipv6: None, ..parameters() }).is_none());
+        assert!(Profile::new(&Parameters { ipv6: None, ..parameters() }, 1_500).is_none());
     }
 
     #[test]
