@@ -318,7 +318,7 @@ fn case(folder: &Path) -> Case {
 const TABLE_BEGIN: &str = "<!-- the table of clauses, made by tests/fixtures.rs -->";
 const TABLE_END: &str = "<!-- end of the table -->";
 /// The clauses that the table must have a row for: letter, and last number.
-const CLAUSES: &[(&str, u32)] = &[("E", 8), ("F", 4), ("A", 17), ("B", 11)];
+const CLAUSES: &[(&str, u32)] = &[("E", 8), ("F", 4), ("A", 17), ("B", 11), ("C", 6)];
 /// Tests that witness what no single frame shows.
 const WITNESSES: &[(&str, &str)] = &[
     ("E1", "tests/mutations.rs"),
@@ -330,4 +330,7 @@ const WITNESSES: &[(&str, &str)] = &[
     ("A6", "tests/netns/decline.sh"),
     ("A15", "tests/netns/boot.sh"),
     ("A17", "tests/netns/dhcpcd.sh"),
+    ("C3", "src/nd/schedule.rs"),
+    ("C4", "src/nd/withdrawals.rs"),
+    ("C4", "tests/netns/advertisements.sh"),
 ];
