@@ -40,7 +40,9 @@ impl Port {
     }
 
     fn with_mac(network: &str, mac: Option<Mac>) -> Self {
-        let responder = PortResponder::new(binding(network, mac), unlimited(), START, 7);
+        let mut responder = PortResponder::new(binding(network, mac), unlimited(), START, 7);
+        // What a guest that has just come is told beside is another matter.
+        responder.settle_guest();
         Self { responder, outbox: Outbox::new(4), now: START }
     }
 
