@@ -33,12 +33,12 @@ case $reason in
 esac
 HOOK
 # Each in the guest of its name. None has a lease before it is given another address.
-start_udhcpc() { run_udhcpc udhcpc -a500 -A 1; }
-start_dhcpcd() { run_dhcpcd dhcpcd -4; }
-start_networkmanager() { run_networkmanager networkmanager dad-timeout=500; }
-start_dhclient() { run_dhclient4 dhclient; }
+boot_udhcpc() { run_udhcpc udhcpc -a500 -A 1; }
+boot_dhcpcd() { run_dhcpcd dhcpcd -4; }
+boot_networkmanager() { run_networkmanager networkmanager dad-timeout=500; }
+boot_dhclient() { run_dhclient4 dhclient; }
 for vm in "${VMS[@]}"; do
-  (trap - EXIT; "start_$vm") >/dev/null &
+  (trap - EXIT; "boot_$vm") >/dev/null &
 done
 
 for vm in "${VMS[@]}"; do
