@@ -10,7 +10,7 @@ SUITES := $(filter-out netns,$(sort $(basename $(notdir $(wildcard tests/*.rs)))
 SCRIPTS := $(wildcard lab/*.sh lab/*.script tests/netns/*.sh .ci/run)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint build tools clean
+.PHONY: help demo test chaos bench lint build tools clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -26,6 +26,9 @@ test: tools ## everything, one suite after another, with the seconds that each t
 	done
 	@$(SUITE) netns $(CARGO) test --release --quiet --test netns -- --test-threads=6
 	@echo "all suites passed"
+
+chaos: ## the store's process killed 1,000 times instead of 50
+	@LEASEHOLD_CRASHES=1000 $(SUITE) crash $(CARGO) test --release --quiet --test crash -- --nocapture
 
 bench: ## what the core costs, and the whole daemon beside a raw socket (as root)
 	@$(CARGO) bench

@@ -2,7 +2,7 @@
 # What a scenario is made of: a node with Open vSwitch, guests with real DHCP clients, leasehold,
 # and what each guest saw. Source it first; it moves the script into a world of its own.
 #
-#   node_up                        a node: its own ovsdb-server, ovs-vswitchd and bridge br-int
+#   node_up [NAME]                 a node: its own ovsdb-server, ovs-vswitchd and bridge br-int
 #   guest NAME                     a machine with nothing but eth0; plug NAME [KEY=VALUE...]: its port
 #   leasehold_start                the program under test, with the files that `configure` wrote
 #   run_CLIENT NAME                a real client in the guest, until it has its lease
@@ -23,6 +23,7 @@ if [[ ! -x $LEASEHOLD ]]; then
 fi
 [[ -n ${LAB:-} ]] || exec "$LAB_DIR/world.sh" "$(readlink -f "$0")" "$@"
 
+NODE=node                          # the node that is spoken of; `node_up NAME` makes another
 BRIDGE=br-int
 METRICS=127.0.0.1:9768
 LIMIT=${LIMIT:-60}                 # seconds that anything may take; most take less than one
@@ -154,29 +155,30 @@ gone() { ! alive "$1"; }
 # ------------------------------------------------------------------------------- the node
 
 node_up() {
-  host node
+  [[ -z ${1:-} ]] || NODE=$1
+  host "$NODE"
   # With the userspace datapath the node's own stack sees the guests' frames too: it must not
   # answer them.
-  on node sysctl -qw net.ipv6.conf.default.disable_ipv6=1 net.ipv4.conf.all.arp_ignore=1 \
+  on "$NODE" sysctl -qw net.ipv6.conf.default.disable_ipv6=1 net.ipv4.conf.all.arp_ignore=1 \
     net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0
   ovsdb_up
-  spawn node ovs-vswitchd ovs-vswitchd unix:/run/openvswitch/db.sock --pidfile -vconsole:warn
+  spawn "$NODE" ovs-vswitchd ovs-vswitchd unix:/run/openvswitch/db.sock --pidfile -vconsole:warn
   vsctl --may-exist add-br "$BRIDGE" -- set Bridge "$BRIDGE" datapath_type=netdev \
     fail_mode=standalone || die "no bridge $BRIDGE"
-  on node ip link set "$BRIDGE" up
+  on "$NODE" ip link set "$BRIDGE" up
 }
 
 ovsdb_up() {
-  on node sh -c 'mkdir -p /etc/openvswitch; rm -f /etc/openvswitch/conf.db
+  on "$NODE" sh -c 'mkdir -p /etc/openvswitch; rm -f /etc/openvswitch/conf.db
     ovsdb-tool create /etc/openvswitch/conf.db /usr/share/openvswitch/vswitch.ovsschema' ||
     die "cannot create the Open vSwitch database"
-  spawn node ovsdb-server ovsdb-server /etc/openvswitch/conf.db \
+  spawn "$NODE" ovsdb-server ovsdb-server /etc/openvswitch/conf.db \
     --remote=punix:/run/openvswitch/db.sock --pidfile -vconsole:warn
-  wait_for "$LIMIT" on node test -S /run/openvswitch/db.sock || die "ovsdb-server does not listen"
-  on node ovs-vsctl --no-wait init
+  wait_for "$LIMIT" on "$NODE" test -S /run/openvswitch/db.sock || die "ovsdb-server does not listen"
+  on "$NODE" ovs-vsctl --no-wait init
 }
 
-vsctl() { on node ovs-vsctl --timeout="$LIMIT" "$@"; }
+vsctl() { on "$NODE" ovs-vsctl --timeout="$LIMIT" "$@"; }
 
 # ------------------------------------------------------------------------------- guests and ports
 
@@ -211,11 +213,11 @@ plug() {
     esac
   done
   local port=${PORT[$guest]} mac=${MAC[$guest]}
-  ip link add "$port" netns "${HOLDER[node]}" type veth \
+  ip link add "$port" netns "${HOLDER[$NODE]}" type veth \
     peer name eth0 address "$mac" netns "${HOLDER[$guest]}" || die "no veth pair for $guest"
   # Open vSwitch's userspace datapath forwards unfinished checksums as they are.
   [[ $offload == on ]] || on "$guest" ethtool -K eth0 tx off >/dev/null
-  on node ip link set "$port" up
+  on "$NODE" ip link set "$port" up
   column=("external_ids:attached-mac=\"$mac\"" "external_ids:iface-id=\"$nic\""
     external_ids:iface-status=active)
   case $ids in
@@ -231,22 +233,22 @@ plug() {
 unplug() {
   stop_clients "$1"
   vsctl del-port "$BRIDGE" "${PORT[$1]}"
-  on node ip link delete "${PORT[$1]}"
+  on "$NODE" ip link delete "${PORT[$1]}"
 }
 
 # ------------------------------------------------------------------------------- leasehold
 
 # configure [SED-EXPRESSION]: writes lab/config to the node's /etc/leasehold, the network edited.
 configure() {
-  on node mkdir -p /etc/leasehold/networks.d
-  on node cp "$LAB_DIR/config/leasehold.toml" /etc/leasehold/
+  on "$NODE" mkdir -p /etc/leasehold/networks.d
+  on "$NODE" cp "$LAB_DIR/config/leasehold.toml" /etc/leasehold/
   sed "${1:-}" "$LAB_DIR/config/networks.d/blue.toml" |
-    on node sh -c 'cat >/etc/leasehold/networks.d/blue.toml'
+    on "$NODE" sh -c 'cat >/etc/leasehold/networks.d/blue.toml'
 }
 
 # leasehold_spawn: starts `leasehold run`; LEASEHOLD_PID is its process id.
 leasehold_spawn() {
-  spawn node leasehold "$LEASEHOLD" run
+  spawn "$NODE" leasehold "$LEASEHOLD" run
   LEASEHOLD_PID=$SPAWNED
 }
 
@@ -273,7 +275,7 @@ leasehold_stop() {
 leasehold_pids() { pgrep -f "^$LEASEHOLD run"; }
 leasehold_gone() { ! leasehold_pids; }
 
-lh() { on node "$LEASEHOLD" "$@"; }
+lh() { on "$NODE" "$LEASEHOLD" "$@"; }
 
 # port_field PORT FIELD, lease_field GUEST FIELD: from the listings' JSON.
 port_field() {
@@ -288,7 +290,7 @@ in_state() { [[ $(port_field "$2" state) == "$1" ]]; }
 
 # metrics: the whole text. metric NAME [LABEL=VALUE...]: the sum of the series that carry these.
 metrics() {
-  on node timeout 5 bash -c 'exec 3<>"/dev/tcp/${1/://}"
+  on "$NODE" timeout 5 bash -c 'exec 3<>"/dev/tcp/${1/://}"
     printf "GET /metrics HTTP/1.0\r\nHost: %s\r\n\r\n" "$1" >&3; cat <&3' \
     _ "$METRICS" 2>/dev/null | tr -d '\r' | sed '1,/^$/d'
 }
@@ -356,10 +358,14 @@ run_dhcpcd() {
 
 # run_udhcpc GUEST [OPTION...]: its hook leaves what it was told in /run/udhcpc.seen.
 run_udhcpc() {
+  start_udhcpc "$@"
+  wait_for "$LIMIT" on "$1" test -s /run/udhcpc.seen || die "$1: udhcpc: no lease"
+}
+# start_udhcpc GUEST [OPTION...]: the same without the wait.
+start_udhcpc() {
   link_up "$1"
   client "$1" udhcpc busybox udhcpc -f -v -t 20 -T 1 -i eth0 -s "$LAB_DIR/udhcpc.script" \
     -O mtu -O hostname -O search -O ntpsrv -O staticroutes "${@:2}"
-  wait_for "$LIMIT" on "$1" test -s /run/udhcpc.seen || die "$1: udhcpc: no lease"
 }
 
 run_networkd() {

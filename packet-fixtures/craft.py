@@ -73,6 +73,13 @@ class Marked:
         self.frame, self.marks = frame, marks
 
 
+class After:
+    """Time that passes before the next step: what an arrived guest is told by then."""
+
+    def __init__(self, time):
+        self.time = time
+
+
 def patched(frame, place, *values):
     """The frame with the bytes at `place` replaced, and nothing calculated anew."""
     frame = bytearray(bytes(frame))
@@ -158,6 +165,10 @@ case("dhcpv4/discover-longest-client-id", "A client identifier of 255 bytes come
      "A10; RFC 2132 9.14; RFC 6842 3", dhcp4("discover", (61, bytes(range(255)))))
 case("dhcpv4/discover-of-other-address", "The address that a DISCOVER wishes for is not looked at: "
      "the VM's own is offered.", "A1; RFC 2131 4.3.1", dhcp4("discover", asked(OTHER)))
+case("dhcpv4/discover-with-ciaddr", "A client that begins anew has no address, whatever it left in "
+     "ciaddr: it is answered as all are, at the address that it is offered.",
+     "A1; A4; RFC 2131 4.1; RFC 2131 table 5", dhcp4("discover", ciaddr=OTHER),
+     dhcp4("discover", ciaddr=OTHER, **BROADCAST))
 case("dhcpv4/discover-rapid-commit", "With option 80 on both sides a DISCOVER is answered with an "
      "ACK that holds it.", "A14; RFC 4039 3.1", dhcp4("discover", (80, b""), LINUX_LIST))
 case("dhcpv4/discover-rapid-commit-not-served", "A network without rapid commit answers option 80 "
@@ -198,6 +209,15 @@ case("dhcpv4/discover-named-options", "What the network sets by name is encoded 
      dhcp4("discover", (57, b"\x05\xdc"), (55, bytes(range(1, 255)))), network="options")
 case("dhcpv4/discover-named-options-of-network", "A VM without an option of its own gets the "
      "network's.", "A11; A16", dhcp4("discover", (55, b"\x43\x42")), vm="demo/web-2",
+     network="options")
+case("dhcpv4/discover-named-options-of-vm", "A VM's own options by name, its portal and its "
+     "resolvers replace the network's; the rest stays.", "A11; A16; RFC 8910 2.1; RFC 9463 5.1",
+     dhcp4("discover", (55, b"\x11\x07\x04\x72\xa2")), network="everything", vm="demo/web-2")
+case("dhcpv4/discover-fqdn-overloaded", "Where options have moved to file, option 81 is answered in "
+     "the room that they leave.", "A8; A13; RFC 4702 4",
+     dhcp4("discover", (81, b"\0\0\0guest"), (55, bytes([
+         1, 3, 26, 2, 7, 19, 21, 23, 31, 35, 43, 44, 46, 60, 66, 67, 119, 120, 124, 150, 210, 249, 252,
+         162]))),
      network="options")
 case("dhcpv4/discover-named-option-forced", "An option that is named and forced is given to who does "
      "not ask.", "A11; A16", dhcp4("discover", (55, b"\x03")), network="options")
@@ -290,12 +310,17 @@ case("dhcpv4/inform", "An INFORM is answered at ciaddr, without lease and yiaddr
      "A5; RFC 2131 4.3.5", dhcp4("inform", LINUX_LIST, src=OWN, ciaddr=OWN))
 case("dhcpv4/inform-own-settings", "A host that set its own address is told the rest.",
      "A5; RFC 2131 4.3.5", dhcp4("inform", LINUX_LIST, src="10.20.0.200", ciaddr="10.20.0.200"))
+case("dhcpv4/inform-without-ciaddr", "An INFORM that leaves its address out of ciaddr is answered "
+     "where it comes from.", "A5; RFC 2131 4.3.5", dhcp4("inform", src=OWN))
 case("dhcpv4/inform-times-asked-for", "An INFORM gets no 51, 58 and 59 even if it asks.",
      "A5; RFC 2131 4.3.5", dhcp4("inform", (55, b"\x33\x3a\x3b\x03"), src=OWN, ciaddr=OWN))
 case("dhcpv4/release", "A RELEASE is noted; the next DISCOVER is offered the same address.",
      "A6; RFC 2131 4.3.4",
      dhcp4("release", server(GATEWAY), src=OWN, ciaddr=OWN, dst=GATEWAY, to=GATEWAY_MAC),
      dhcp4("discover"))
+case("dhcpv4/release-without-server-id", "Option 54 must be there in a RELEASE and a DECLINE; on a "
+     "port with one server it is not missed.", "A6; RFC 2131 table 5",
+     dhcp4("release", src=OWN, ciaddr=OWN, dst=GATEWAY, to=GATEWAY_MAC), dhcp4("decline", asked(OWN)))
 case("dhcpv4/release-other-server", "A RELEASE to another server is not for us.",
      "A6; RFC 2131 4.3.4", dhcp4("release", server("10.20.0.99"), src=OWN, ciaddr=OWN, dst=GATEWAY))
 case("dhcpv4/release-other-address", "A RELEASE of an address that the VM does not hold changes "
@@ -698,6 +723,44 @@ case("echo/gateway-without-answer-ping", "Without answer-ping a ping that reache
 case("echo/other", "A ping to anybody else is not ours to answer.", "C5; RFC 1122 3.2.2.6",
      ping4(dst=OTHER), ping4(dst="192.0.2.1"), ping4(dst="255.255.255.255"), ping6(dst=OTHER6),
      ping6(dst="ff02::1"), network="router")
+# --- Live migration ------------------------------------------------------------------------------
+
+GARP = arp(1, OWN, OWN)
+NA = nd(ICMPv6ND_NA(R=0, S=0, O=1, tgt=OWN6), ICMPv6NDOptDstLLAddr(lladdr=GUEST), src=OWN6,
+        dst="ff02::1")
+RENEW4 = dhcp4("request", **RENEWING)
+RENEW6 = client_message(DHCP6_Renew, ia_na(1, OWN6))
+AT_ONCE = After("0s")
+MIGRATION = {"network": "migration", "mac": GUEST}
+
+case("arrival/rarp", "A VM that a hypervisor announces by RARP is told of the gateway, the server, our "
+     "router and the routers that are no more: at once and after 1, 3 and 7 s.",
+     "D3; D4; RFC 903; RFC 5227 2.3; RFC 4861 7.2.6; RFC 4861 6.2.5",
+     rarp(), AT_ONCE, After("1s"), After("1s"), After("1s"), After("4s"), After("60s"), **MIGRATION)
+case("arrival/rarp-repeated", "QEMU announces a VM several times; that is one arrival.", "D3; RFC 903",
+     rarp(), AT_ONCE, rarp(), rarp(), AT_ONCE, After("12s"), rarp(), AT_ONCE, **MIGRATION)
+for kind, first in (("gratuitous-arp", GARP), ("unsolicited-na", NA), ("rs", nd(ICMPv6ND_RS(), SLLA)),
+                    ("discover", dhcp4("discover")),
+                    ("solicit", client_message(DHCP6_Solicit, ia_na()))):
+    case(f"arrival/{kind}", "It shows that the VM has come, and the VM is told.", "D3; D4",
+         first, AT_ONCE, first, AT_ONCE, **MIGRATION)
+case("arrival/renewals", "A VM that has moved here is answered as if it had always been here, and told "
+     "of the gateway after its first frame alone.", "D3; D4; D5; RFC 2131 4.3.2; RFC 9915 18.3.4",
+     RENEW4, AT_ONCE, RENEW6, AT_ONCE, network="dual-stack", mac=GUEST)
+case("arrival/reboot", "A VM that boots again where it moved to gets what it had.",
+     "D3; D5; RFC 2131 4.3.2", dhcp4("request", asked(OWN)), AT_ONCE, network="dual-stack", mac=GUEST)
+case("arrival/router-left-alone", "Without the gateway's MAC nobody speaks for the gateway: the guest "
+     "hears of routers alone.", "D4", rarp(), AT_ONCE, network="migration-router", mac=GUEST)
+case("arrival/trunk", "On a trunk the announcements carry the guest's tag.", "D4; IEEE 802.1Q 9.6",
+     Marked(rarp(), "vlan=100"), AT_ONCE, trunk_vlan=100, **MIGRATION)
+case("arrival/small-outbox", "What finds no room goes with the next outbox; no reply is pushed out.",
+     "D4; E1", dhcp4("discover"), AT_ONCE, outbox=1, **MIGRATION)
+case("arrival/other-mac", "Who speaks with another MAC than the port's, or for one, makes nobody arrive.",
+     "D3; E2", rarp(mac=OTHER_GUEST, sender=OTHER_GUEST), AT_ONCE, rarp(sender=OTHER_GUEST), AT_ONCE,
+     arp(1, OWN, OWN, mac=OTHER_GUEST), arp(1, OWN, OWN, sender=OTHER_GUEST), AT_ONCE, rarp(), AT_ONCE,
+     **MIGRATION)
+case("arrival/as-gateway", "A VM that announces the gateway's address makes nobody arrive.", "D3; C5",
+     arp(2, GATEWAY, GATEWAY, target=GUEST), AT_ONCE, **MIGRATION)
 
 # --- Hostile frames -------------------------------------------------------------------------------
 
@@ -890,6 +953,29 @@ case("hostile/dhcpv4-600-options", "600 options, none of them known.", "E8; A9",
      raw4(options4((53, b"\1"), *((224, b"") for _ in range(600)))))
 case("hostile/dhcpv4-600-pads", "600 pads are no options.", "E8; A9; RFC 2132 3.1",
      raw4(bytes(600) + options4((53, b"\1"))))
+# What costs us most: as many options as are read, in as many parts as possible, over all fields; the
+# longest list, and every option that the answer depends on, each as long as may be.
+EVERY_CODE = bytes(range(254, 0, -1)) + b"\x03"
+MANY_CLASSES = b"\x01l" * 127
+ODD_VENDOR = (b":Arch:0000" * 26)[:255]
+
+
+def costly4(kind="discover", *options, **fields):
+    parts = [(55, EVERY_CODE[at:at + 6]) for at in range(0, 255, 6)]
+    field = options4((52, b"\3"), (53, bytes([1 if kind == "discover" else 3])), (57, b"\x05\xdc"),
+                     *options, (61, bytes(250)), (61, b"x" * 5), (93, bytes([0, 0, 0, 6, 0, 7, 0, 11])),
+                     (60, ODD_VENDOR), (77, MANY_CLASSES), (81, b"\1\0\0" + b"n" * 40),
+                     (82, b"\1\1x"), (116, b"\1"), (175, b"\1"), MACHINE_ID, *parts[22:])
+    return raw4(field, file=options4(*parts[:15]), sname=options4(*parts[15:22]), **fields)
+
+
+case("hostile/dhcpv4-costly", "The costliest messages that a guest can make are answered with all "
+     "that there is to say.", "E8; A8; A9; RFC 3396 5",
+     costly4(), costly4("discover", (80, b"")), costly4("request", asked(OWN)),
+     costly4("request", src=OWN, ciaddr=OWN),
+     dhcp4("discover", (57, b"\x05\xdc"), (61, bytes(255)), (55, b"\x03" * 255), (60, ODD_VENDOR),
+           (77, MANY_CLASSES), (93, bytes([0, 0, 0, 6, 0, 7, 0, 11])), (81, bytes(3))),
+     network="everything")
 case("hostile/dhcpv4-request-contradicts", "A REQUEST of no state: without any address, or with two.",
      "A1; RFC 2131 4.3.2 table 4", dhcp4("request"),
      dhcp4("request", asked(OTHER), src=OWN, ciaddr=OWN))
@@ -978,6 +1064,13 @@ case("hostile/dhcpv6-many-ias", "More IAs, addresses and requested options than 
      "E8; RFC 9915 22", dhcp6(DHCP6_Solicit, client6(), *(ia_na(number) for number in range(40))),
      dhcp6(DHCP6_Solicit, client6(), ia_na(1, *([OWN6] * 40))),
      dhcp6(DHCP6_Solicit, client6(), ia_na(), Raw(opt6(6, b"\0\x17" * 600))))
+case("hostile/dhcpv6-costly", "The costliest messages that a guest can make: as many associations, "
+     "addresses and requested options as are read.", "E8; RFC 9915 22",
+     *(client_message(message, *(ia_na(number, *([OTHER6] * 8)) for number in range(4)),
+                      DHCP6OptOptReq(reqopts=list(range(144, 16, -1))),
+                      Raw(opt6(39, b"\0" + FQDN)), Raw(opt6(0xfff0) * 20))
+       for message in (DHCP6_Solicit, DHCP6_Request, DHCP6_Renew, DHCP6_Rebind)),
+     network="everything")
 case("hostile/dhcpv6-source-address", "A Solicit from a global address, from none, from a group.",
      "B11; RFC 9915 17.1", *(client_message(DHCP6_Solicit, ia_na(), src=source)
                              for source in (OWN6, "::", "ff02::1")))
@@ -1018,6 +1111,9 @@ case("hostile/nd-neighbor-option-length", "The same in a Neighbor Solicitation."
          b"\x01\x00" + bytes(6), b"\x01\x20" + bytes(6), b"\x01\xff" + bytes(6))))
 case("hostile/nd-long-option", "An option of length 40 that is there in full is walked over.",
      "C1; C6; RFC 4861 4.6", nd(ICMPv6ND_RS(), SLLA, Raw(b"\xfd\x28" + bytes(318))))
+case("hostile/nd-costly", "The costliest solicitations: as many options as are read.", "E8; C6",
+     nd(ICMPv6ND_RS(), SLLA, Raw((b"\xfd\x0a" + bytes(78)) * 15)),
+     ask(GATEWAY_LL, SLLA, Raw((b"\xfd\x0a" + bytes(78)) * 15)), network="everything")
 case("hostile/nd-many-options", "150 options.", "E8; C6",
      nd(ICMPv6ND_RS(), Raw((b"\x01\x01" + bytes(6)) * 150)))
 case("hostile/nd-unspecified-with-link-layer-address", "A source link-layer address from ::.",
@@ -1105,6 +1201,9 @@ def files(name):
     lines += [f"{key.replace('_', '-')} = {json.dumps(value)}" for key, value in facts.items()]
     yield folder / "case.toml", "\n".join(lines) + "\n"
     for number, frame in enumerate(frames, 1):
+        if isinstance(frame, After):
+            yield folder / f"{number:02}-after.txt", f"{frame.time}\n"
+            continue
         marks = frame.marks if isinstance(frame, Marked) else ()
         octets = bytes(frame.frame if isinstance(frame, Marked) else frame)
         text = "".join(f"#! {mark}\n" for mark in marks)
@@ -1114,10 +1213,14 @@ def files(name):
 
 def left_over(name, told):
     """Inputs, and what was recorded for them, that the table no longer holds."""
-    for path in sorted((HERE / name).glob("*-in.hex")):
+    for path in sorted([*(HERE / name).glob("*-in.hex"), *(HERE / name).glob("*-after.txt")]):
         if path not in told:
             yield path
-            yield path.with_name(path.name.replace("-in.hex", "-out.txt"))
+            yield output_of(path)
+
+
+def output_of(path):
+    return path.with_name(path.name.split("-")[0] + "-out.txt")
 
 
 def write():
@@ -1154,9 +1257,12 @@ def show(prefix):
         if not name.startswith(prefix):
             continue
         print(f"\n=== {name}\n" + (folder / "case.toml").read_text().splitlines()[1])
-        for path in sorted(folder.glob("*-in.hex")):
-            print(f"-> {path.name[:2]} {describe_input(octets_of(path.read_text()))}")
-            out = path.with_name(path.name.replace("-in.hex", "-out.txt"))
+        for path in sorted([*folder.glob("*-in.hex"), *folder.glob("*-after.txt")]):
+            text = path.read_text()
+            said = text.strip() + " later" if path.suffix == ".txt" else \
+                describe_input(octets_of(text))
+            print(f"-> {path.name[:2]} {said}")
+            out = output_of(path)
             for part in out.read_text().split("\n\n") if out.is_file() else []:
                 if part.startswith("#"):
                     print("  " + part.strip())
@@ -1227,7 +1333,7 @@ def wrong(frame):
         for field in ("chksum", "cksum", "len", "plen"):
             if isinstance(layer, (IP, IPv6, UDP)) or field == "cksum":
                 if field in layer.fields:
-                    del layer.fields[field]
+                    layer.delfieldval(field)  # and what scapy keeps of the layer's bytes
     if bytes(again) == bytes(frame):
         return 0
     print("   !! lengths or checksums are wrong")

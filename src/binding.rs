@@ -29,6 +29,8 @@ pub struct Binding {
     pub ra: Option<nd::Profile>,
     /// What is answered for the gateway's and the server's addresses.
     pub neighbors: nd::Neighbors,
+    /// What the guest is told on its arrival.
+    pub announcements: nd::Announcements,
 }
 
 /// What the port itself is, as its source and the kernel say.
@@ -56,6 +58,7 @@ impl Binding {
             dhcpv6: dhcpv6::Profile::new(parameters),
             ra: nd::Profile::new(parameters, port.mtu),
             neighbors: nd::Neighbors::new(parameters),
+            announcements: nd::Announcements::new(parameters),
         }
     }
 }

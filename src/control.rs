@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::lease::Lease;
+use crate::lease::{Edit, Lease};
 use crate::outcome::{Message, Protocol};
 
 /// What a client asks.
@@ -20,6 +20,13 @@ pub enum Request {
     Status,
     /// Reads the files anew.
     Reload,
+    /// Changes the lease table; answered once the store has it.
+    Edit {
+        /// All of them happen, or none.
+        edits: Vec<Edit>,
+        /// Whether a lease that a port serves may go.
+        force: bool,
+    },
 }
 
 /// What the daemon answers.
@@ -34,6 +41,8 @@ pub enum Answer {
     Status(Box<Status>),
     /// To [`Request::Reload`].
     Reload(ReloadOutcome),
+    /// To [`Request::Edit`]: how many leases changed, or everything that stands against it.
+    Edited(Result<usize, Vec<String>>),
     /// The request could not be read.
     Error(String),
 }

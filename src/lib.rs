@@ -4,6 +4,7 @@
 //! name no socket, file, clock or random source. The rest is the shell around them.
 
 // The pure core.
+pub mod arrival;
 pub mod binding;
 pub mod dhcpv4;
 pub mod dhcpv6;

@@ -147,6 +147,8 @@ pub enum Note {
     Declined,
     /// A frame that shows the VM has come to this port: RARP, gratuitous ARP, unsolicited NA.
     Arrived,
+    /// The same, from a VM that is known to be there already.
+    Announced,
     /// A server's or router's message, sent by a VM.
     ForeignServer,
     /// A reply was sent without some of its options: there was no room for them (clauses A8, C2).
@@ -230,6 +232,7 @@ impl Note {
             Self::Released => "the guest gave its address back; the lease stays with the VM",
             Self::Declined => "the guest found its address in use by somebody else",
             Self::Arrived => "the VM has come to this port",
+            Self::Announced => "the VM announced itself where it is known to be",
             Self::ForeignServer => "the VM acts as a server or router, and is not answered",
             Self::OptionsLeftOut => "some options found no room in the reply",
             Self::RelayInformation => "the VM sent a relay's option 82, which was ignored",
@@ -332,6 +335,7 @@ labels!(Note, "Returns the word that listings use.", {
     Released => "released",
     Declined => "declined",
     Arrived => "arrived",
+    Announced => "announced",
     ForeignServer => "foreign-server",
     OptionsLeftOut => "options-left-out",
     RelayInformation => "relay-information",

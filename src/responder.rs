@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crate::arrival::{Arrival, Sign};
 use crate::binding::Binding;
 use crate::outcome::{DropReason, Message, Note, Outcome, Protocol, Verdict};
 use crate::reply::{Decision, Handled, Reply};
@@ -24,6 +25,7 @@ pub struct PortResponder {
     schedule: nd::Schedule,
     /// What the guest is still to forget.
     withdrawals: nd::Withdrawals,
+    arrival: Arrival,
     /// Whom unsolicited advertisements go to where the port's MAC is not known.
     last_source: Option<Mac>,
 }
@@ -46,6 +48,9 @@ pub struct Turn {
     pub note: Option<Note>,
     /// Who sent the frame, if it was read that far.
     pub source: Option<Mac>,
+    /// Whether it shows that the guest has come to this port (clause D3): see
+    /// [`PortResponder::handle_arrival`].
+    pub arrived: bool,
 }
 
 impl PortResponder {
@@ -58,6 +63,7 @@ impl PortResponder {
             bucket: TokenBucket::new(limit, now),
             schedule: nd::Schedule::new(now, interval, seed),
             withdrawals: nd::Withdrawals::default(),
+            arrival: Arrival::default(),
             last_source: None,
         }
     }
@@ -80,21 +86,36 @@ impl PortResponder {
         // Another guest may stand behind the port now: nothing learnt of the old one is used.
         if self.binding.key != binding.key {
             self.last_source = None;
+            self.arrival.leave();
             self.withdrawals = nd::Withdrawals::default();
-        } else {
+        }
+        if changed {
+            self.schedule.restart(now, interval(&binding));
+        }
+        if self.binding.key == binding.key {
             let old = (self.binding.ra.as_ref(), self.binding.source_mac);
-            self.withdrawals.replace(now, old, binding.ra.as_ref());
+            let first = self.schedule.next_deadline().unwrap_or(now);
+            self.withdrawals.replace((now, first), old, binding.ra.as_ref());
         }
         self.bucket.limit(limit);
         self.binding = binding;
-        if changed {
-            self.schedule.restart(now, interval(&self.binding));
-        }
     }
 
     /// Takes note that the port's link came up: the guest may be a new one, or rebooted.
     pub fn link_up(&mut self, now: Mono) {
         self.schedule.restart(now, interval(&self.binding));
+        self.arrival.leave();
+    }
+
+    /// Takes the guest for being here already: this program was restarted, the VM did not move.
+    pub fn settle_guest(&mut self) {
+        self.arrival.settle();
+    }
+
+    /// Takes note that the VM is elsewhere now: it is told nothing more, and if it speaks here again
+    /// it has come back.
+    pub fn guest_left(&mut self) {
+        self.arrival.leave();
     }
 
     /// Decides about one frame; at most one reply is put into `outbox`.
@@ -105,37 +126,71 @@ impl PortResponder {
         }
         self.withdrawals.forget(now);
         // Own code has checked access only; a panic in a dependency costs this frame alone.
-        catch_unwind(AssertUnwindSafe(|| self.answer(frame, outbox)))
+        catch_unwind(AssertUnwindSafe(|| self.answer(now, frame, outbox)))
             .unwrap_or_else(|_| Turn::dropped(Protocol::Other, DropReason::Panicked))
     }
 
-    /// Returns when [`Self::handle_deadline`] has something to do.
+    /// Returns when [`Self::handle_deadline`] or [`Self::handle_arrival`] has something to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
-        let deadlines = [self.schedule.next_deadline(), self.withdrawals.next_deadline()];
+        let deadlines = [
+            self.schedule.next_deadline(),
+            self.withdrawals.next_deadline(),
+            self.arrival.next_deadline(),
+        ];
         deadlines.into_iter().flatten().min()
+    }
+
+    /// Tells whether [`Self::handle_arrival`] has something to do by `now`.
+    #[must_use]
+    pub fn has_arrival_due(&self, now: Mono) -> bool {
+        self.arrival.due(now).is_some()
+    }
+
+    /// Tells a guest that has come what is due by `now` (clause D4), as far as `outbox` has room;
+    /// what it has none for stays due. Returns how many frames were put into it.
+    pub fn handle_arrival(&mut self, now: Mono, outbox: &mut Outbox) -> usize {
+        let before = outbox.len();
+        while let Some(place) = self.arrival.due(now) {
+            match self.binding.announcements.get(place) {
+                Some(_) if outbox.slot().is_none() => break,
+                Some(announcement) => {
+                    self.announce(announcement, outbox);
+                    self.arrival.said();
+                }
+                None => self.arrival.end_round(now),
+            }
+        }
+        outbox.len().saturating_sub(before)
     }
 
     /// Sends what is due by `now`: an unsolicited router advertisement, or a last one of a router
     /// that is withdrawn. Tells whether one was put into `outbox`.
     pub fn handle_deadline(&mut self, now: Mono, outbox: &mut Outbox) -> bool {
         self.withdrawals.forget(now);
-        if let Some(router) = self.withdrawals.take_due(now) {
-            let write = |out: &mut [u8]| self.withdrawals.write_last_advertisement(out);
-            return self.advertise((router.mac, router.link_local), write, outbox);
+        // First who routes now, then who does no longer: the guest always has a router.
+        if self.schedule.take_due(now) {
+            return self.advertise(outbox);
         }
-        if !self.schedule.take_due(now) {
+        let Some(router) = self.withdrawals.take_due(now) else {
             return false;
-        }
+        };
+        let ours = self.binding.ra.as_ref();
+        let write = |out: &mut [u8]| self.withdrawals.write_last_advertisement(ours, out);
+        self.send_advertisement((router.mac, router.link_local), write, outbox)
+    }
+
+    /// Sends our router advertisement. Tells whether it was put into `outbox`.
+    fn advertise(&self, outbox: &mut Outbox) -> bool {
         let Some(ra) = &self.binding.ra else {
             return false;
         };
         let write = |out: &mut [u8]| ra.write(&self.withdrawals, out);
-        self.advertise((self.binding.source_mac, ra.link_local()), write, outbox)
+        self.send_advertisement((self.binding.source_mac, ra.link_local()), write, outbox)
     }
 
     /// Sends an advertisement that nobody asked for.
-    fn advertise(
+    fn send_advertisement(
         &self,
         (router_mac, router): (Mac, Ipv6Addr),
         write: impl FnOnce(&mut [u8]) -> Result<usize, Full>,
@@ -161,7 +216,39 @@ impl PortResponder {
         length > 0
     }
 
-    fn answer(&mut self, frame: &Frame<'_>, outbox: &mut Outbox) -> Turn {
+    /// Sends one announcement to the guest's own MAC.
+    fn announce(&self, announcement: nd::Announcement, outbox: &mut Outbox) {
+        let binding = &self.binding;
+        let Some(guest) = binding.mac.or(self.last_source) else {
+            return;
+        };
+        let Some(frame) = outbox.slot() else {
+            return;
+        };
+        let link = Link { source: binding.source_mac, destination: guest };
+        let length = match announcement {
+            nd::Announcement::Arp(form, address) => {
+                nd::write_arp_announcement(frame, link, (form, address))
+            }
+            nd::Announcement::Neighbor(target) => {
+                nd::write_unsolicited_advertisement(frame, link, (&binding.neighbors, target))
+            }
+            nd::Announcement::Router => {
+                self.advertise(outbox);
+                return;
+            }
+            nd::Announcement::Retired(router) => binding
+                .ra
+                .as_ref()
+                .map_or(0, |ra| nd::write_last_advertisement(frame, link, (ra, router))),
+        };
+        let length = tag(frame, length, binding.trunk_vlan);
+        if length > 0 {
+            outbox.commit(length);
+        }
+    }
+
+    fn answer(&mut self, now: Mono, frame: &Frame<'_>, outbox: &mut Outbox) -> Turn {
         let binding = Arc::clone(&self.binding);
         if let Some(reason) = refuse_frame(&binding, frame) {
             return Turn::dropped(Protocol::Other, reason);
@@ -173,6 +260,7 @@ impl PortResponder {
                     outcome: Outcome::dropped(refused.protocol, refused.message, refused.reason),
                     note: None,
                     source: None,
+                    arrived: false,
                 };
             }
         };
@@ -185,11 +273,32 @@ impl PortResponder {
                 outcome: Outcome::dropped(protocol, message, DropReason::SourceMac),
                 note: None,
                 source: Some(source),
+                arrived: false,
             };
         }
         self.last_source = Some(source);
         let (outcome, note) = dispatch(&binding, &self.withdrawals, &inbound, outbox);
-        Turn { outcome, note, source: Some(source) }
+        self.hear(now, Turn { outcome, note, source: Some(source), arrived: false })
+    }
+
+    /// Finds out whether a frame of the guest's shows that it has come.
+    fn hear(&mut self, now: Mono, mut turn: Turn) -> Turn {
+        let announces = turn.outcome.verdict == Verdict::Noted(Note::Arrived);
+        let sign = match turn.outcome.verdict {
+            // Whoever speaks in another's name shows nothing.
+            Verdict::Dropped(DropReason::SourceMac | DropReason::SourceAddress) => return turn,
+            Verdict::Noted(Note::Arrived) if turn.outcome.message == Message::Rarp => {
+                Sign::Hypervisor
+            }
+            Verdict::Noted(Note::Arrived) => Sign::Guest,
+            Verdict::Noted(_) | Verdict::Replied(_) | Verdict::Dropped(_) => Sign::Other,
+        };
+        turn.arrived = self.arrival.hear(now, sign);
+        if announces && !turn.arrived {
+            turn.outcome.verdict = Verdict::Noted(Note::Announced);
+            turn.note = Some(Note::Announced);
+        }
+        turn
     }
 }
 
@@ -199,6 +308,7 @@ impl Turn {
             outcome: Outcome::dropped(protocol, Message::Unknown, reason),
             note: None,
             source: None,
+            arrived: false,
         }
     }
 }

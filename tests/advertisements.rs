@@ -40,7 +40,9 @@ impl Port {
     }
 
     fn with_mac(network: &str, mac: Option<Mac>) -> Self {
-        let responder = PortResponder::new(binding(network, mac), unlimited(), START, 7);
+        let mut responder = PortResponder::new(binding(network, mac), unlimited(), START, 7);
+        // What a guest that has just come is told beside is another matter.
+        responder.settle_guest();
         Self { responder, outbox: Outbox::new(4), now: START }
     }
 
@@ -241,6 +243,16 @@ fn another_gateway_makes_the_old_one_withdraw_itself_three_times() {
     let new: Vec<_> = sent.iter().filter(|(_, one)| one.from == address("fe80::2")).collect();
     assert_eq!(new.iter().map(|(time, _)| *time).collect::<Vec<_>>(), [0, 16, 32]);
     assert!(new.iter().all(|(_, advertised)| advertised.router_lifetime == 1_800), "{new:?}");
+}
+
+#[test]
+fn the_old_router_is_not_withdrawn_before_the_new_one_may_be_advertised() {
+    let mut port = Port::new(&ipv6(ONE, "fe80::1", ""));
+    assert_eq!(port.due_within(1).len(), 1);
+    port.reload(&ipv6(ONE, "fe80::2", ""));
+    let sent = port.due_within(10);
+    let sent: Vec<_> = sent.iter().map(|(time, one)| (*time, one.from)).collect();
+    assert_eq!(sent, [(2, address("fe80::2")), (2, address("fe80::1"))]);
 }
 
 #[test]

@@ -98,6 +98,77 @@ fn leases_are_read_from_the_store_where_no_daemon_runs() {
 }
 
 #[test]
+fn leases_are_reserved_moved_and_released_where_no_daemon_runs() {
+    let node = Node::good();
+    let run = |arguments: &[&str], code: i32| {
+        let output = node.run(&[&["leases"], arguments].concat());
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
+        if code == 0 { stdout(&output) } else { stderr(&output) }
+    };
+    fs::create_dir(node.directory.path().join("store")).unwrap();
+    assert_eq!(
+        run(&["reserve", "demo/a", "10.0.0.5"], 0),
+        "demo/a default holds 10.0.0.5 in lab\n"
+    );
+    // Another VM's, the network's own, another network's.
+    let held = run(&["reserve", "demo/b", "10.0.0.5"], 78);
+    assert!(held.starts_with("10.0.0.5 is held by demo/a default, wanted for demo/b"), "{held}");
+    assert!(run(&["reserve", "demo/b", "10.0.0.1"], 78).contains("cannot give 10.0.0.1"));
+    assert!(run(&["reserve", "demo/b", "10.9.0.1"], 64).contains("no network's subnet"));
+    assert!(run(&["move", "10.0.0.6", "demo/b"], 78).contains("nobody holds 10.0.0.6"));
+    run(&["move", "10.0.0.5", "demo/b"], 0);
+    let json = run(&["list", "--json"], 0);
+    let rows: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(rows.as_array().map(Vec::len), Some(1), "{json}");
+    assert_eq!((&rows[0]["vm"], &rows[0]["ipv4"]), (&"demo/b".into(), &"10.0.0.5".into()));
+    assert!(run(&["release", "demo/b"], 64).contains("add --yes"));
+    assert!(run(&["release", "demo/b", "--yes"], 0).ends_with("released 1 lease\n"));
+    assert_eq!(run(&["list"], 0), "no leases yet\n");
+    assert!(run(&["release", "demo/b", "--yes"], 69).contains("holds no such lease"));
+}
+
+#[test]
+fn what_is_exported_is_imported_again_and_a_file_with_a_fault_changes_nothing() {
+    let node = Node::good();
+    let place = |name: &str| node.directory.path().join(name);
+    fs::create_dir(place("store")).unwrap();
+    let run = |arguments: &[&str]| node.run(&[&["leases"], arguments].concat());
+    assert_eq!(run(&["reserve", "demo/a", "10.0.0.5"]).status.code(), Some(0));
+    assert_eq!(run(&["reserve", "demo/b", "10.0.0.6", "--nic", "net1"]).status.code(), Some(0));
+    for format in ["json", "csv"] {
+        let exported = stdout(&run(&["export", "--format", format]));
+        fs::write(place(format), &exported).unwrap();
+        for vm in ["demo/a", "demo/b"] {
+            assert_eq!(run(&["release", vm, "--yes"]).status.code(), Some(0));
+        }
+        let output = run(&["import", place(format).to_str().unwrap()]);
+        assert_eq!(stdout(&output), "imported 2 hosts\n", "{}", stderr(&output));
+        let rows = |text: &str| -> Vec<serde_json::Value> { serde_json::from_str(text).unwrap() };
+        let again = rows(&stdout(&run(&["list", "--json"])));
+        let held: Vec<_> =
+            again.iter().map(|row| (&row["vm"], &row["nic"], &row["ipv4"])).collect();
+        assert_eq!(held[1], (&"demo/b".into(), &"net1".into(), &"10.0.0.6".into()), "{format}");
+        assert_eq!(held.len(), 2);
+    }
+    // The second host's address is the gateway's: the first gets none either.
+    let hosts = "dhcp-host=52:54:00:00:00:01,10.0.0.20,web-1\n\
+                 dhcp-host=52:54:00:00:00:02,10.0.0.1,web-2\n";
+    fs::write(place("hosts"), hosts).unwrap();
+    let file = place("hosts");
+    let arguments = ["import", file.to_str().unwrap(), "--vm", "demo/{hostname}"];
+    let output = run(&arguments);
+    assert_eq!(output.status.code(), Some(78), "{}", stdout(&output));
+    assert!(stderr(&output).contains("cannot give 10.0.0.1"), "{}", stderr(&output));
+    assert!(!stdout(&run(&["list"])).contains("web-1"));
+    fs::write(place("hosts"), hosts.replace("10.0.0.1,", "10.0.0.21,")).unwrap();
+    let shown = stdout(&run(&[&arguments[..], &["--dry-run"]].concat()));
+    assert!(shown.starts_with("demo/web-1 default would hold 10.0.0.20 in lab\n"), "{shown}");
+    assert!(!stdout(&run(&["list"])).contains("web-1"));
+    assert_eq!(run(&arguments).status.code(), Some(0));
+    assert!(stdout(&run(&["list", "--vm", "web", "--limit", "1"])).ends_with("1 of 2\n"));
+}
+
+#[test]
 fn a_wrong_command_line_exits_64_and_help_exits_0() {
     let node = Node::good();
     assert_eq!(node.run(&["serve"]).status.code(), Some(64));

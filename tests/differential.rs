@@ -1,5 +1,6 @@
 //! The same guest bytes to our walkers and to others': etherparse for the headers, dhcproto for the
-//! messages, scapy for the recorded exchanges. What we answer they must be able to read, and our answer must fit what they read.
+//! messages, scapy for the recorded exchanges. What we answer they must be able to read, and our
+//! answer must fit what they read.
 //!
 //! dhcproto is the looser reader, and has faults of its own. Each difference that these explain is
 //! a variant of [`Difference`], with the check that it really is the reason; any other is a fault.
@@ -32,6 +33,12 @@ enum Difference {
     /// It reads options of a fixed length without a look at the length that they have, and goes on
     /// in the middle of an option or behind the next one.
     OutOfStep,
+    /// DHCPv4: in our reply it reads one address of option 150, where RFC 5859 has a list, and goes
+    /// on in the middle of it.
+    TftpServers,
+    /// DHCPv4: in our reply it reads option 81 as labels where it is text, as the client's is
+    /// (RFC 4702, section 2.3.1).
+    TextName,
     /// It panics on some lengths that an option cannot have (DHCPv4 80, 81, 94, 151 to 155, DHCPv6
     /// 13, 16, 17), asserts or subtracts below 0. We refuse these options, or do not read them.
     Panics,
@@ -144,7 +151,8 @@ fn compare_dhcpv4(request: &[u8], outcome: &Outcome, reply: Option<&[u8]>) -> Op
     };
     let theirs = theirs.expect("dhcproto reads what we read");
     let differing = differing(&theirs, outcome, reply)?;
-    Some(explain(request, differing).unwrap_or_else(|| {
+    let explained = explain(request, differing).or_else(|| explain_reply(reply?, differing.0));
+    Some(explained.unwrap_or_else(|| {
         panic!("{differing:?}: {outcome:?}\nrequest {request:02x?}\nreply {reply:02x?}")
     }))
 }
@@ -228,6 +236,17 @@ fn explain(request: &[u8], (code, _): (v4::OptionCode, &str)) -> Option<Differen
     // One of the options before it must be to blame, and show it alone.
     let place = parts.iter().position(|(found, _)| *found == code).unwrap_or(parts.len());
     parts[..place].iter().find_map(|(_, part)| misread::<v4::DhcpOption>(part))
+}
+
+/// Finds what explains why dhcproto does not find option `code` in our reply.
+fn explain_reply(reply: &[u8], code: v4::OptionCode) -> Option<Difference> {
+    let parts = parts(&reply[OPTIONS..]);
+    let place = parts.iter().position(|(found, _)| *found == u8::from(code))?;
+    parts[..place].iter().find_map(|(found, part)| match (*found, &part[2..]) {
+        (TFTP_SERVERS, [_, _, _, _, _, ..]) => Some(Difference::TftpServers),
+        (CLIENT_FQDN, [flags, ..]) if flags & LABELS == 0 => Some(Difference::TextName),
+        _ => None,
+    })
 }
 
 /// Lets dhcproto read one whole option alone.
@@ -329,6 +348,11 @@ fn message_of_v6(kind: u8) -> Message {
 const ROUNDS: u32 = 100_000;
 /// Where the options of a BOOTP message begin.
 const OPTIONS: usize = 240;
+const CLIENT_FQDN: u8 = 81;
+/// The flag E of option 81 (RFC 4702, section 2.1).
+const LABELS: u8 = 0x04;
+/// RFC 5859.
+const TFTP_SERVERS: u8 = 150;
 /// Type and transaction id of a DHCPv6 message.
 const HEADER: usize = 4;
 /// What `demo/web-1` holds in every template with IPv4.

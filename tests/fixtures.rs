@@ -14,11 +14,12 @@ use std::path::{Path, PathBuf};
 use common::{Subject, Templates, cases, fixtures, inputs, parse_hex};
 use leasehold::binding::PortFacts;
 use leasehold::outcome::{DropReason, Verdict};
-use leasehold::replay::output_text;
+use leasehold::replay::{frames_text, output_text};
 use leasehold::responder::{PortResponder, RateLimit, Turn};
 use leasehold::time::Mono;
 use leasehold::wire::{Frame, Mac, Outbox};
 use serde::Deserialize;
+use std::time::Duration;
 
 /// `case.toml`.
 #[derive(Debug, Deserialize)]
@@ -95,7 +96,7 @@ fn every_drop_reason_has_a_case() {
     let seen: BTreeSet<&str> = cases()
         .iter()
         .flat_map(|folder| run(&templates, folder))
-        .filter_map(|step| match step.turn.outcome.verdict {
+        .filter_map(|step| match step.turn?.outcome.verdict {
             Verdict::Dropped(reason) => Some(reason.as_str()),
             Verdict::Replied(_) | Verdict::Noted(_) => None,
         })
@@ -121,14 +122,22 @@ fn every_case_says_what_it_shows() {
 
 #[test]
 fn no_row_of_the_table_is_empty() {
-    let witnessed: BTreeSet<String> =
-        cases().iter().flat_map(|folder| case(folder).clauses).collect();
+    let of_cases = cases().into_iter().flat_map(|folder| case(&folder).clauses);
+    let of_tests = WITNESSES.iter().map(|(clause, _)| (*clause).to_owned());
+    let witnessed: BTreeSet<String> = of_cases.chain(of_tests).collect();
     let empty: Vec<String> = CLAUSES
         .iter()
         .flat_map(|(letter, last)| (1..=*last).map(move |number| format!("{letter}{number}")))
         .filter(|clause| !witnessed.contains(clause))
         .collect();
-    assert!(empty.is_empty(), "no case witnesses {}", empty.join(", "));
+    assert!(empty.is_empty(), "nothing witnesses {}", empty.join(", "));
+}
+
+#[test]
+fn every_test_that_witnesses_a_clause_is_there() {
+    for (clause, test) in WITNESSES {
+        assert!(root().join(test).is_file(), "{clause}: there is no {test}");
+    }
 }
 
 #[test]
@@ -145,7 +154,7 @@ fn the_table_in_the_readme_names_every_case_under_its_clauses() {
     fs::write(&readme, now).expect("the tree can be written");
 }
 
-/// One row a clause, with the cases that witness it.
+/// One row a clause, with what witnesses it.
 fn clause_table() -> String {
     let mut witnesses: BTreeMap<Vec<Part>, (String, Vec<String>)> = BTreeMap::new();
     for folder in cases() {
@@ -156,7 +165,11 @@ fn clause_table() -> String {
             row.1.push(format!("[{name}]({name})"));
         }
     }
-    let mut table = "| clause | cases |\n| --- | --- |\n".to_owned();
+    for (clause, test) in WITNESSES {
+        let row = witnesses.entry(parts(clause)).or_insert(((*clause).to_owned(), Vec::new()));
+        row.1.push(format!("[{test}](../{test})"));
+    }
+    let mut table = "| clause | cases, and tests that are no case |\n| --- | --- |\n".to_owned();
     for (clause, names) in witnesses.values() {
         let _ = writeln!(table, "| {clause} | {} |", names.join(", "));
     }
@@ -192,6 +205,10 @@ fn parts(clause: &str) -> Vec<Part> {
     parts
 }
 
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
 fn rewrite() -> bool {
     std::env::var_os("REWRITE_FIXTURES").is_some()
 }
@@ -199,7 +216,8 @@ fn rewrite() -> bool {
 struct Step {
     file: PathBuf,
     text: String,
-    turn: Turn,
+    /// None: no frame came in, time passed.
+    turn: Option<Turn>,
 }
 
 fn run(templates: &Templates, folder: &Path) -> Vec<Step> {
@@ -222,18 +240,55 @@ fn run(templates: &Templates, folder: &Path) -> Vec<Step> {
     let limit = RateLimit { frames_per_second, burst };
     let mut responder = PortResponder::new(binding, limit, Mono::default(), 1);
     let mut outbox = Outbox::new(case.outbox);
-    inputs(folder)
+    let mut now = Mono::default();
+    let mut steps = waits(folder);
+    steps.extend(inputs(folder));
+    steps.sort();
+    steps
         .into_iter()
         .map(|(number, file)| {
             let text = fs::read_to_string(&file).expect("it was listed");
-            let bytes = parse_hex(&text);
-            let frame = frame(&text, &bytes);
-            outbox.clear();
-            let turn = responder.handle_frame(Mono::default(), &frame, &mut outbox);
-            let text = output_text(&turn, &outbox);
+            let (text, turn) = if file.extension().is_some_and(|extension| extension == "hex") {
+                let bytes = parse_hex(&text);
+                let frame = frame(&text, &bytes);
+                outbox.clear();
+                let turn = responder.handle_frame(now, &frame, &mut outbox);
+                (output_text(&turn, &outbox), Some(turn))
+            } else {
+                now = now.after(seconds(&text));
+                (told_text(&mut responder, now, &mut outbox), None)
+            };
             Step { file: folder.join(format!("{number}-out.txt")), text, turn }
         })
         .collect()
+}
+
+/// The `NN-after.txt` of one case: number and file.
+fn waits(folder: &Path) -> Vec<(String, PathBuf)> {
+    let entries = fs::read_dir(folder).expect("the folder can be read");
+    let wait = |path: PathBuf| {
+        let number = path.file_name()?.to_str()?.strip_suffix("-after.txt")?.to_owned();
+        Some((number, path))
+    };
+    entries.flatten().filter_map(|entry| wait(entry.path())).collect()
+}
+
+/// Reads how much time passes: `3s`.
+fn seconds(text: &str) -> Duration {
+    let number = text.trim().strip_suffix('s').and_then(|number| number.parse().ok());
+    Duration::from_secs(number.unwrap_or_else(|| panic!("{text:?} is not a time such as 3s")))
+}
+
+/// What an arrived guest is told by `now`, over as many outboxes as it takes.
+fn told_text(responder: &mut PortResponder, now: Mono, outbox: &mut Outbox) -> String {
+    let mut told = 0;
+    let mut text = String::new();
+    while responder.has_arrival_due(now) {
+        outbox.clear();
+        told += responder.handle_arrival(now, outbox);
+        text += &frames_text(outbox);
+    }
+    format!("# {told} announcements\n{text}")
 }
 
 /// Reads the marks that say what the kernel said beside the frame: `#! vlan=100`.
@@ -260,3 +315,15 @@ const TABLE_BEGIN: &str = "<!-- the table of clauses, made by tests/fixtures.rs 
 const TABLE_END: &str = "<!-- end of the table -->";
 /// The clauses that the table must have a row for: letter, and last number.
 const CLAUSES: &[(&str, u32)] = &[("E", 8), ("F", 4), ("A", 17), ("B", 11)];
+/// Tests that witness what no single frame shows.
+const WITNESSES: &[(&str, &str)] = &[
+    ("E1", "tests/mutations.rs"),
+    ("E1", "tests/netns/isolation.sh"),
+    ("E3", "tests/netns/vlan_and_offload.sh"),
+    ("E5", "tests/netns/flood.sh"),
+    ("E8", "tests/mutations.rs"),
+    ("A1", "tests/netns/life_dhclient.sh"),
+    ("A6", "tests/netns/decline.sh"),
+    ("A15", "tests/netns/boot.sh"),
+    ("A17", "tests/netns/dhcpcd.sh"),
+];

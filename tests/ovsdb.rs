@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use leasehold::config::Source;
 use leasehold::discovery::{
-    Connector, Identity, Port, PortStatus, Preset, SourceEvent, SourceId, Surroundings,
-    Unidentified, spawn,
+    Connector, Identity, IdentityTrace, Port, PortStatus, Preset, Seen, SourceEvent, SourceId,
+    Surroundings, Unidentified, spawn,
 };
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -156,12 +156,21 @@ fn port(interface: &str, external_ids: &[(&str, &str)]) -> Port {
         is_trunk: false,
         external_ids: external_ids.iter().map(|&(key, id)| (key.into(), id.into())).collect(),
         status: PortStatus::Active,
+        fault: None,
     }
 }
 
 fn identity(vm: &str, nic: &str, preset: &str) -> Result<Identity, Unidentified> {
+    let key = if preset == "libvirt" { "vm-id" } else { "vm-uuid" };
+    let mut saw = vec![(key, vm)];
+    if nic != "default" {
+        saw.push(("iface-id", nic));
+    }
+    let seen =
+        |(key, value)| Seen { key: format!("external-ids:{key}"), value: String::from(value) };
+    let saw = saw.into_iter().map(seen).collect();
     let (vm, nic) = (vm.parse().unwrap(), nic.parse().unwrap());
-    Ok(Identity { vm, nic, rule: format!("preset {preset}") })
+    Ok(Identity { vm, nic, trace: IdentityTrace { rule: format!("preset {preset}"), saw } })
 }
 
 /// Makes br0 with an uplink, a tunnel and a VM's port, and returns what is to be told of it.

@@ -243,8 +243,8 @@ fn a_wrong_argument_is_one_line_and_exit_64() {
             &good,
             vec![],
             "more than one network has an entry for demo/web-1; name one with \
-          --network: boot, dual-stack, full, host-mask, ipv6-only, options, reserved, \
-          router, slaac, stateless"
+          --network: boot, dual-stack, everything, full, host-mask, ipv6-only, \
+          migration-router, migration, options, reserved, router, slaac, stateless"
                 .to_owned(),
         ),
         (

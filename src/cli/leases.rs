@@ -1,5 +1,9 @@
 //! `leasehold leases`: the lease table.
 
+mod edit;
+mod export;
+mod import;
+
 use std::path::Path;
 
 use super::table::{or_dash, render};
@@ -10,8 +14,8 @@ use crate::store;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// List all leases
-    List(ListOptions),
+    /// List leases, in the order of network, VM and NIC
+    List(Filters),
     /// Show the leases of one VM, or the one that holds an address
     Show {
         /// A VM identity or an address
@@ -19,17 +23,64 @@ pub(super) enum Command {
         #[command(flatten)]
         options: ListOptions,
     },
+    /// Hold addresses for a VM that need not exist yet
+    Reserve(edit::Reserve),
+    /// Give a VM's lease up: its addresses are free
+    Release(edit::Release),
+    /// Move an address from the VM that holds it to another one, in one step
+    Move(edit::Move),
+    /// Hold the addresses that a file names: leasehold's own JSON and CSV, dnsmasq's dhcp-host lines
+    /// and leases file, Kea's reservations, libvirt's network XML
+    Import(import::Options),
+    /// Print all leases for other programs
+    Export(export::Options),
+}
+
+/// Which leases are listed.
+#[derive(Debug, clap::Args)]
+pub(super) struct Filters {
+    /// Only those of this network
+    #[arg(long)]
+    network: Option<String>,
+    /// Only those of VMs whose identity holds this text
+    #[arg(long)]
+    vm: Option<String>,
+    /// Only those that this node served last
+    #[arg(long)]
+    node: Option<String>,
+    /// Only those whose guest found an address in use
+    #[arg(long)]
+    conflict: bool,
+    /// Leave out so many first
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    skip: usize,
+    /// List at most so many
+    #[arg(long, value_name = "NUMBER", default_value_t = usize::MAX, hide_default_value = true)]
+    limit: usize,
+    #[command(flatten)]
+    options: ListOptions,
+}
+
+impl Filters {
+    fn take(&self, row: &LeaseRow) -> bool {
+        self.network.as_ref().is_none_or(|network| row.network == *network)
+            && self.vm.as_ref().is_none_or(|vm| row.vm.contains(vm.as_str()))
+            && self.node.as_ref().is_none_or(|node| row.node == *node)
+            && (row.conflict || !self.conflict)
+    }
 }
 
 pub(super) fn leases(config: &Path, command: &Command) -> Result<(), Failure> {
-    let rows = rows(config)?;
     match command {
-        Command::List(options) if options.json => print_json(&rows),
-        Command::List(_) if rows.is_empty() => print("no leases yet\n"),
-        Command::List(_) => print(&listing(&rows)),
+        Command::List(filters) => list(&rows(config)?, filters),
+        Command::Reserve(options) => edit::reserve(config, options),
+        Command::Release(options) => edit::release(config, options),
+        Command::Move(options) => edit::move_address(config, options),
+        Command::Import(options) => import::import(config, options),
+        Command::Export(options) => export::export(&rows(config)?, options),
         Command::Show { subject, options } => {
             let found: Vec<LeaseRow> =
-                rows.into_iter().filter(|row| is_about(row, subject)).collect();
+                rows(config)?.into_iter().filter(|row| is_about(row, subject)).collect();
             if found.is_empty() {
                 return Err(Failure::new(
                     ExitStatus::Unavailable,
@@ -39,6 +90,23 @@ pub(super) fn leases(config: &Path, command: &Command) -> Result<(), Failure> {
             if options.json { print_json(&found) } else { print(&sheets(&found)) }
         }
     }
+}
+
+fn list(rows: &[LeaseRow], filters: &Filters) -> Result<(), Failure> {
+    let fitting = rows.iter().filter(|row| filters.take(row));
+    let chosen: Vec<LeaseRow> =
+        fitting.clone().skip(filters.skip).take(filters.limit).cloned().collect();
+    if filters.options.json {
+        return print_json(&chosen);
+    }
+    if rows.is_empty() {
+        return print("no leases yet\n");
+    }
+    let all = fitting.count();
+    if chosen.len() == all {
+        return print(&listing(&chosen));
+    }
+    print(&format!("{}{} of {all}\n", listing(&chosen), chosen.len()))
 }
 
 /// Asks the daemon; where none runs, reads its store.

@@ -44,7 +44,7 @@ enum Command {
     /// Run the daemon
     #[command(after_help = "The environment variable LEASEHOLD_LOG says what is logged: error, \
                             warn, info (the default), debug or trace, or target=level pairs.")]
-    Run,
+    Run(run::Options),
     /// Check all configuration files
     Check(check::Options),
     /// List the ports of this node and what is served on each
@@ -138,7 +138,7 @@ impl fmt::Display for Failure {
 fn execute(arguments: Arguments) -> Result<(), Failure> {
     let config = &arguments.config;
     match arguments.command {
-        Command::Run => run::run(config),
+        Command::Run(options) => run::run(config, &options),
         Command::Check(options) => check::check(config, &options),
         Command::Ports(options) => ports::ports(config, &options),
         Command::Leases(command) => leases::leases(config, &command),

@@ -10,8 +10,8 @@ use uuid::Uuid;
 use super::diagnostics::File;
 use super::section::{At, Item, Keys, Section};
 use super::values::{
-    BRIDGE, Form, INTERFACE, LISTEN, MAC, NIC, NODE, PATH, PATTERN, TEMPLATE, VM, name,
-    network_name,
+    BRIDGE, Form, GLOB, INTERFACE, LISTEN, MAC, NETDEV_VM, NIC, NODE, PATH, PATTERN, TEMPLATE, VM,
+    name, network_name,
 };
 use super::{Limits, Source, StaticPort, Store};
 use crate::discovery::{Field, IdentityRule, Preset};
@@ -199,6 +199,7 @@ enum Backend {
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Ovsdb,
+    Netdev,
     Static,
 }
 
@@ -207,12 +208,18 @@ impl Sources {
         let Some(kind) = section.require("kind", KIND) else {
             return;
         };
-        let choices = [("ovsdb", Kind::Ovsdb), ("static", Kind::Static)];
-        let Some(kind) = kind.choice(&choices, &["netdev"]) else {
+        let choices = [("ovsdb", Kind::Ovsdb), ("netdev", Kind::Netdev), ("static", Kind::Static)];
+        let Some(kind) = kind.choice(&choices, &[]) else {
             return;
         };
         let foreign: &[(&str, &str)] = match kind {
             Kind::Ovsdb => &[("port", "static"), ("match", "netdev"), ("vm", "netdev")],
+            Kind::Netdev => &[
+                ("socket", "ovsdb"),
+                ("bridges", "ovsdb"),
+                ("identity", "ovsdb"),
+                ("port", "static"),
+            ],
             Kind::Static => &[
                 ("socket", "ovsdb"),
                 ("bridges", "ovsdb"),
@@ -230,6 +237,11 @@ impl Sources {
             Kind::Ovsdb => {
                 self.match_decides = true;
                 ovsdb(section, base)
+            }
+            Kind::Netdev => {
+                self.match_decides = true;
+                let Some(source) = netdev(section) else { return };
+                source
             }
             Kind::Static => Source::Static { ports: self.static_ports(section) },
         };
@@ -277,9 +289,8 @@ impl Sources {
 
 fn ovsdb(section: &Section<'_>, base: &Path) -> Source {
     let presets = section.get("identity").map(|item| {
-        let choices = [("libvirt", Preset::Libvirt), ("openstack", Preset::OpenStack)];
-        let later = ["kube-ovn", "ovn-kubernetes"];
-        item.items().iter().filter_map(|item| item.choice(&choices, &later)).collect()
+        let choices = Preset::ALL.map(|preset| (preset.name(), preset));
+        item.items().iter().filter_map(|item| item.choice(&choices, &[])).collect()
     });
     Source::Ovsdb {
         socket: section
@@ -288,8 +299,41 @@ fn ovsdb(section: &Section<'_>, base: &Path) -> Source {
             .unwrap_or_else(|| OVSDB_SOCKET.into()),
         bridges: super::values::list(section, "bridges", |item| filled(item, BRIDGE))
             .unwrap_or_default(),
-        presets: presets.unwrap_or_else(|| vec![Preset::Libvirt, Preset::OpenStack]),
+        presets: presets.unwrap_or_else(|| Preset::ALL.to_vec()),
     }
+}
+
+fn netdev(section: &Section<'_>) -> Option<Source> {
+    let item = section.require("match", GLOB)?;
+    let globs = super::values::list(section, "match", |item| filled(item, GLOB))?;
+    if globs.is_empty() {
+        item.error(format!("\"match\" names no interface; write one like {}", GLOB.like));
+        return None;
+    }
+    if let Some(renumbered) = globs.iter().find(|glob| glob.starts_with("vnet") && is_glob(glob)) {
+        let message = format!(
+            "libvirt numbers vnet interfaces anew at every start: with {renumbered:?} a VM would \
+             get another's addresses; give the interfaces names of their VMs"
+        );
+        section.file.warn(section.span.clone(), message);
+    }
+    let vm = section.require("vm", NETDEV_VM)?;
+    let text = filled(&vm, NETDEV_VM)?;
+    let rest = text.replace("{interface}", "");
+    if rest.contains(['{', '}']) {
+        vm.error("\"vm\" may use {interface} alone; an [[identity]] rule can take a name apart");
+        return None;
+    }
+    let one_interface = globs.len() == 1 && !globs.iter().any(|glob| is_glob(glob));
+    if rest == text && !one_interface {
+        vm.error("\"vm\" gives every interface the same VM; write one like \"lab/{interface}\"");
+        return None;
+    }
+    Some(Source::Netdev { globs, vm: text })
+}
+
+fn is_glob(text: &str) -> bool {
+    text.contains(['*', '?'])
 }
 
 fn identity_rule(section: &Section<'_>) -> Option<IdentityRule> {

@@ -6,7 +6,7 @@ use super::ipv6::{PREFERENCES, word};
 use super::option_names;
 use super::values::duration;
 use super::{Config, Limits, Source, StaticPort, Store};
-use crate::discovery::{Field, IdentityRule};
+use crate::discovery::IdentityRule;
 use crate::network::{
     BootRule, Common, EncryptedResolver, Gateway, Ipv4Network, Ipv4Route, Ipv6Network, Ipv6Route,
     Lifetime, Mask, Match, Network, OnDecline, PoolAddress, PoolRange, PrefixInformation,
@@ -95,6 +95,11 @@ impl Page {
                 }
                 self.value("identity", list(presets.iter().map(|preset| preset.name())));
             }
+            Source::Netdev { globs, vm } => {
+                self.value("kind", quoted("netdev"));
+                self.value("match", list(globs));
+                self.value("vm", quoted(vm));
+            }
             Source::Static { ports } => {
                 self.value("kind", quoted("static"));
                 for StaticPort { interface, vm, nic, mac, network } in ports {
@@ -112,15 +117,7 @@ impl Page {
     fn rule(&mut self, rule: &IdentityRule) {
         let IdentityRule { from, pattern, vm, nic } = rule;
         self.section("[[identity]]");
-        self.value(
-            "from",
-            match from {
-                Field::Interface => quoted("interface"),
-                Field::Bridge => quoted("bridge"),
-                Field::ExternalId(key) => quoted(format!("external-ids:{key}")),
-                Field::OtherConfig(key) => quoted(format!("other-config:{key}")),
-            },
-        );
+        self.value("from", quoted(from));
         self.value("pattern", quoted(pattern.as_str()));
         self.value("vm", quoted(vm));
         self.value("nic", quoted(nic));
@@ -135,8 +132,19 @@ impl Page {
     }
 
     fn network(&mut self, network: &Network) {
-        let Network { name, matcher, hostname, common, gateway, ipv4, ipv6, boot, on_decline, vms } =
-            network;
+        let Network {
+            name,
+            matcher,
+            hostname,
+            common,
+            gateway,
+            ipv4,
+            ipv6,
+            boot,
+            on_decline,
+            reclaim_after,
+            vms,
+        } = network;
         self.title(&format!("network {name}"));
         self.value("name", quoted(name));
         self.value("hostname", quoted(hostname.as_str()));
@@ -149,7 +157,8 @@ impl Page {
                 OnDecline::Reassign => quoted("reassign"),
             },
         );
-        self.value("reclaim-after", quoted("never"));
+        let reclaim_after = reclaim_after.map_or_else(|| quoted("never"), duration);
+        self.value("reclaim-after", reclaim_after);
         self.matcher(matcher);
         self.gateway(gateway);
         if let Some(ipv4) = ipv4 {
@@ -165,7 +174,7 @@ impl Page {
         let ipv4 = options(|network| network.ipv4.as_ref().map(|ipv4| &ipv4.options));
         let ipv6 = options(|network| network.ipv6.as_ref().map(|ipv6| &ipv6.options));
         self.options("[[option]]", ipv4, ipv6);
-        for entry in vms {
+        for entry in vms.iter() {
             self.vm(entry);
         }
     }
@@ -182,8 +191,7 @@ impl Page {
         self.value("ntp", list(ntp));
         self.maybe("mtu", *mtu);
         self.maybe("captive-portal", captive_portal.as_ref().map(quoted));
-        let resolvers: Vec<String> = resolvers.iter().map(resolver).collect();
-        self.value("dnr", format!("[{}]", resolvers.join(", ")));
+        self.value("dnr", dnr(resolvers));
     }
 
     fn matcher(&mut self, matcher: &Match) {
@@ -350,6 +358,8 @@ impl Page {
         self.given("dns", entry.dns.as_ref().map(list));
         self.given("ntp", entry.ntp.as_ref().map(list));
         self.given("mtu", entry.mtu);
+        self.given("captive-portal", entry.captive_portal.as_ref().map(quoted));
+        self.given("dnr", entry.resolvers.as_deref().map(dnr));
         self.given("routes", entry.routes.as_deref().map(routes));
         match entry.boot.as_deref() {
             Some([]) => self.value("boot", "{}"),
@@ -386,6 +396,11 @@ fn routes(routes: &[Ipv4Route]) -> String {
         .map(|Ipv4Route { to, via }| format!("{{ to = \"{to}\", via = \"{via}\" }}"))
         .collect();
     format!("[{}]", routes.join(", "))
+}
+
+fn dnr(resolvers: &[EncryptedResolver]) -> String {
+    let resolvers: Vec<String> = resolvers.iter().map(resolver).collect();
+    format!("[{}]", resolvers.join(", "))
 }
 
 fn resolver(resolver: &EncryptedResolver) -> String {

@@ -113,6 +113,13 @@ pub enum Source {
         /// The presets, in the order in which they are tried.
         presets: Vec<Preset>,
     },
+    /// `kind = "netdev"`.
+    Netdev {
+        /// Globs over the interface's name.
+        globs: Vec<String>,
+        /// The VM, with `{interface}` for the name.
+        vm: String,
+    },
     /// `kind = "static"`.
     Static {
         /// `[[source.port]]`, in file order.
@@ -151,6 +158,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ovsdb { socket, .. } => write!(f, "ovsdb {}", socket.display()),
+            Self::Netdev { globs, .. } => write!(f, "netdev {}", globs.join(" ")),
             Self::Static { .. } => f.write_str("static"),
         }
     }
@@ -166,7 +174,7 @@ impl Config {
                 Source::Ovsdb { socket, .. } if !sockets.contains(socket) => {
                     sockets.push(socket.clone());
                 }
-                Source::Ovsdb { .. } | Source::Static { .. } => {}
+                Source::Ovsdb { .. } | Source::Netdev { .. } | Source::Static { .. } => {}
             }
         }
         sockets

@@ -14,14 +14,14 @@ use super::option;
 use super::section::{At, Item, Keys, Section};
 use super::services;
 use super::values::{
-    BRIDGE, DURATION, Family, INTERFACE, LINK_LOCAL, NETWORK_NAME, TEMPLATE, TEXT, domain, list,
-    mtu, network_name, server_address, withhold,
+    BRIDGE, DURATION, Family, INTERFACE, LINK_LOCAL, NETWORK_NAME, TEMPLATE, TEXT, domain,
+    duration, list, mtu, network_name, seconds, server_address, withhold,
 };
 use super::vm;
 use super::{daemon_file, ipv6::is_link_local};
 use crate::network::{
-    Common, Gateway, HostnameTemplate, Ipv4Network, Ipv6Network, Match, Network, OnDecline,
-    PoolAddress, PoolRange,
+    Common, Gateway, HostnameTemplate, Ipv4Network, Ipv6Network, Lifetime, Match, Network,
+    OnDecline, PoolAddress, PoolRange,
 };
 use crate::wire::Mac;
 
@@ -132,6 +132,7 @@ pub(super) fn read(file: &File) -> Option<NetworkFile> {
         network
     });
     let gateway = gateway.finish(&name.to_string(), ipv4.as_ref(), ipv6.as_ref());
+    let reclaim_after = reclaim_after(&root, ipv4.as_ref(), ipv6.as_ref());
     let network = Network {
         name,
         matcher,
@@ -142,7 +143,8 @@ pub(super) fn read(file: &File) -> Option<NetworkFile> {
         ipv6,
         boot,
         on_decline,
-        vms,
+        reclaim_after,
+        vms: vms.into(),
     };
     warn_if_it_serves_nobody(&root, &network);
     let name = name_item.map_or(0..0, |item| item.span);
@@ -169,7 +171,7 @@ fn common(root: &Section<'_>, has_ipv6: bool) -> Common {
         ntp: list(root, "ntp", server_address).unwrap_or_default(),
         mtu: root.get("mtu").and_then(|item| mtu(&item, has_ipv6)),
         captive_portal: services::captive_portal(root),
-        resolvers: services::resolvers(root),
+        resolvers: services::resolvers(root).unwrap_or_default(),
     }
 }
 
@@ -196,14 +198,34 @@ fn refuse_what_is_not_built(root: &Section<'_>) {
     if let Some(item) = root.get("consume") {
         item.choice(&[("off", ())], &["nft", "openflow"]);
     }
-    if let Some(item) = root.get("reclaim-after")
-        && let Some(text) = item.text(DURATION)
-        && text != "never"
-    {
-        item.error(format!(
-            "reclaim-after {text:?} is not available in this version; write \"never\""
-        ));
+}
+
+/// Reads how long a VM must be unseen before its addresses may go to another: not shorter than its
+/// guest may use them without a word.
+fn reclaim_after(
+    root: &Section<'_>,
+    ipv4: Option<&Ipv4Network>,
+    ipv6: Option<&Ipv6Network>,
+) -> Option<u32> {
+    let item = root.get("reclaim-after")?;
+    if item.text(DURATION)? == "never" {
+        return None;
     }
+    let reclaim_after = seconds(&item, 1, Lifetime::INFINITE.0 - 1)?;
+    let ipv4 = ipv4.map(|ipv4| (ipv4.lease_time, "lease-time"));
+    let ipv6 = ipv6.map(|ipv6| (ipv6.valid_lifetime, "valid-lifetime"));
+    for (Lifetime(used), key) in ipv4.into_iter().chain(ipv6) {
+        if reclaim_after < used {
+            item.error(format!(
+                "reclaim-after is {} and {key} {}, in which a guest need not be heard; write \
+                 {} or more, or \"never\"",
+                duration(reclaim_after),
+                duration(used),
+                if used == Lifetime::INFINITE.0 { "\"never\"".to_owned() } else { duration(used) },
+            ));
+        }
+    }
+    Some(reclaim_after)
 }
 
 fn matcher(root: &Section<'_>) -> Match {
@@ -259,7 +281,6 @@ fn gateway(root: &Section<'_>, ipv4: &Part<Ipv4Part>, ipv6: &Part<Ipv6Part>) -> 
         }
         Some(wanted)
     };
-    warn_of_what_is_not_done(&section);
     let current = ipv6.checked().and_then(|part| part.network.gateway);
     let retire = list(&section, "retire", |item| retired(item, current, ipv6.is_absent()));
     let answer = standing_in("answer");
@@ -277,15 +298,6 @@ fn gateway(root: &Section<'_>, ipv4: &Part<Ipv4Part>, ipv6: &Part<Ipv6Part>) -> 
         announce: standing_in("announce"),
         retire: retire.unwrap_or_default(),
         mac: mac.and_then(|item| daemon_file::unicast_mac(&item)),
-    }
-}
-
-/// Keys that are checked already, and not yet acted on.
-fn warn_of_what_is_not_done(gateway: &Section<'_>) {
-    let announce = gateway.get("announce").filter(|item| item.is_true());
-    for item in [announce, gateway.get("retire")].into_iter().flatten() {
-        let message = format!("{:?} has no effect in this version; leave it out", item.key);
-        item.file.warn(item.span, message);
     }
 }
 

@@ -154,11 +154,6 @@ impl<'a> Item<'a> {
         self.value.as_str()
     }
 
-    /// Tells whether the value is `true`, without a word if it is no boolean.
-    pub(super) fn is_true(&self) -> bool {
-        self.value.as_bool() == Some(true)
-    }
-
     /// Reads a string; `form` says of what.
     pub(super) fn text(&self, form: Form) -> Option<&'a str> {
         let text = self.value.as_str();

@@ -1,4 +1,4 @@
-//! `captive-portal` and `dnr` of a network file.
+//! `captive-portal` and `dnr` of a network file, for all or for one VM.
 
 use std::net::IpAddr;
 
@@ -7,18 +7,16 @@ use super::values::{DOMAIN, Form, domain, list, server_address};
 use crate::network::{CaptivePortal, EncryptedResolver, ServiceParameters};
 
 /// Reads the URI of a captive portal's API.
-pub(super) fn captive_portal(root: &Section<'_>) -> Option<CaptivePortal> {
-    let item = root.get("captive-portal")?;
+pub(super) fn captive_portal(section: &Section<'_>) -> Option<CaptivePortal> {
+    let item = section.get("captive-portal")?;
     let text = item.text(URI)?;
     text.parse().map_err(|fault| item.error(format!("captive-portal {text:?}: {fault}"))).ok()
 }
 
-/// Reads the encrypted resolvers and puts the first to be tried first.
-pub(super) fn resolvers(root: &Section<'_>) -> Vec<EncryptedResolver> {
-    let Some(item) = root.get("dnr") else {
-        return Vec::new();
-    };
-    let sections = root.sections("dnr", &RESOLVER);
+/// Reads the encrypted resolvers and puts the first to be tried first; `None`: the key is not there.
+pub(super) fn resolvers(section: &Section<'_>) -> Option<Vec<EncryptedResolver>> {
+    let item = section.get("dnr")?;
+    let sections = section.sections("dnr", &RESOLVER);
     let mut resolvers: Vec<_> = sections.iter().filter_map(resolver).collect();
     resolvers.sort_by_key(|resolver| resolver.priority);
     let length: usize = resolvers.iter().map(length).sum();
@@ -27,7 +25,7 @@ pub(super) fn resolvers(root: &Section<'_>) -> Vec<EncryptedResolver> {
             "the resolvers take {length} bytes, which no message has room for; keep them to {MOST}"
         ));
     }
-    resolvers
+    Some(resolvers)
 }
 
 fn resolver(section: &Section<'_>) -> Option<EncryptedResolver> {

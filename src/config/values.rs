@@ -328,6 +328,7 @@ pub(super) const DOMAIN: Form = Form::new("a domain name", "\"blue.example\"");
 pub(super) const DURATION: Form =
     Form::new("a duration", "\"90s\", \"30m\", \"1h\" or \"infinite\"");
 pub(super) const FINITE: Form = Form::new("a duration", "\"90s\", \"30m\" or \"1h\"");
+pub(super) const GLOB: Form = Form::new("a pattern of interface names", "\"vm-*\"");
 pub(super) const HOSTNAME: Form = Form::new("a host name", "\"db-1\"");
 pub(super) const INTERFACE: Form = Form::new("an interface's name", "\"tap0\"");
 pub(super) const IP: Form = Form::new("an IP address", "\"10.20.0.53\" or \"2001:db8:20::53\"");
@@ -338,6 +339,7 @@ pub(super) const IPV6_NET: Form = Form::new("an IPv6 network", "\"2001:db8:20::/
 pub(super) const LINK_LOCAL: Form = Form::new("a link-local IPv6 address", "\"fe80::1\"");
 pub(super) const LISTEN: Form = Form::new("an address with a port", "\"127.0.0.1:9768\" or \"\"");
 pub(super) const MAC: Form = Form::new("a MAC address", "\"52:54:00:12:34:56\"");
+pub(super) const NETDEV_VM: Form = Form::new("a template", "\"lab/{interface}\"");
 pub(super) const NETWORK_NAME: Form = Form::new("a network's name", "\"blue\"");
 pub(super) const NIC: Form = Form::new("a NIC's name", "\"default\"");
 pub(super) const NODE: Form = Form::new("a node's name", "\"node-a\"");

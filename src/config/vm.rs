@@ -8,7 +8,9 @@ use super::ipv4::{self, Ipv4Part};
 use super::ipv6::{self, Ipv6Part, is_autonomous};
 use super::network_file::{Claim, Part};
 use super::option;
+use super::option_names;
 use super::section::{At, Item, Keys, Section};
+use super::services;
 use super::values::{Family, HOSTNAME, NIC, VM, domain, list, mtu, name, server_address};
 use crate::lease::{NicName, VmId};
 use crate::network::{Hostname, PoolRange, VmEntry};
@@ -62,8 +64,15 @@ impl Entries {
         if let (Some(item), Some(id)) = (&id_item, &id) {
             self.refuse_duplicate(item, id, nic.as_ref());
         }
-        let options = option::read(section, &OPTION);
+        let mut options = option::read(section, &OPTION);
         options.refuse_for_absent(ipv4, ipv6);
+        if let Some(item) = section.get(IPV4_OPTIONS).filter(|_| ipv4.is_absent()) {
+            item.error(format!(
+                "{IPV4_OPTIONS:?} needs [ipv4] in this network; add it or leave {IPV4_OPTIONS:?} out"
+            ));
+        } else {
+            option_names::read(section, IPV4_OPTIONS, &mut options.ipv4);
+        }
         let entry = VmEntry {
             ipv4: self.ipv4_addresses(section, ipv4),
             ipv6: self.ipv6_addresses(section, ipv6),
@@ -73,6 +82,8 @@ impl Entries {
             dns: list(section, "dns", server_address),
             ntp: list(section, "ntp", server_address),
             mtu: section.get("mtu").and_then(|item| mtu(&item, !ipv6.is_absent())),
+            captive_portal: services::captive_portal(section),
+            resolvers: services::resolvers(section),
             routes: routes(section, ipv4),
             boot: boot::read(section, !ipv4.is_absent()),
             ipv4_options: options.ipv4,
@@ -214,9 +225,25 @@ fn hostname(item: &Item<'_>) -> Option<Hostname> {
 pub(super) const KEYS: Keys = Keys {
     place: " in [[vm]]",
     known: &[
-        "id", "nic", "ipv4", "ipv6", "hostname", "domain", "search", "dns", "ntp", "mtu", "routes",
-        "boot", "option",
+        "id",
+        "nic",
+        "ipv4",
+        "ipv6",
+        "hostname",
+        "domain",
+        "search",
+        "dns",
+        "ntp",
+        "mtu",
+        "captive-portal",
+        "dnr",
+        "routes",
+        "boot",
+        "option",
+        IPV4_OPTIONS,
     ],
     later: &["prefix"],
 };
 const OPTION: Keys = option::keys(" in [[vm.option]]");
+/// `[vm.ipv4-options]`: what `[ipv4.options]` is for the network; "ipv4" is the address here.
+const IPV4_OPTIONS: &str = "ipv4-options";

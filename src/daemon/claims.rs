@@ -57,6 +57,17 @@ impl Claims {
         self.by_interface.get(interface)?.values().next()
     }
 
+    /// Returns which source has an interface, and what it says of it.
+    pub(super) fn claim(&self, interface: &str) -> Option<(SourceId, &Port)> {
+        let (source, port) = self.by_interface.get(interface)?.first_key_value()?;
+        Some((*source, port))
+    }
+
+    /// Returns every port that a source names, also those that an earlier source has.
+    pub(super) fn of(&self, source: SourceId) -> impl Iterator<Item = &Port> {
+        self.by_interface.values().filter_map(move |claims| claims.get(&source))
+    }
+
     /// Returns every interface that a source names.
     pub(super) fn interfaces(&self) -> impl Iterator<Item = &str> {
         self.by_interface.keys().map(String::as_str)
@@ -64,12 +75,11 @@ impl Claims {
 
     /// Counts the ports that a source names.
     pub(super) fn count(&self, source: SourceId) -> usize {
-        self.by_interface.values().filter(|claims| claims.contains_key(&source)).count()
+        self.of(source).count()
     }
 
     fn of_source(&self, source: SourceId) -> BTreeSet<String> {
-        let of_source = self.by_interface.iter().filter(|(_, claims)| claims.contains_key(&source));
-        of_source.map(|(interface, _)| interface.clone()).collect()
+        self.of(source).map(|port| port.interface.clone()).collect()
     }
 
     fn insert(&mut self, source: SourceId, port: Port) {

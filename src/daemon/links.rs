@@ -81,9 +81,11 @@ impl Links {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::LinkKind;
 
     fn link(name: &str, ifindex: u32, up: bool) -> Link {
-        Link { name: name.to_owned(), ifindex, mac: None, mtu: 1500, up }
+        let (name, kind) = (name.to_owned(), LinkKind::Other);
+        Link { name, ifindex, mac: None, mtu: 1500, up, kind, master: None }
     }
 
     fn concerned(names: &[&str]) -> BTreeSet<String> {

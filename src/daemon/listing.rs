@@ -1,20 +1,51 @@
 //! What the supervisor shows: listings, status and gauges.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::sources::{Health, Running};
 use super::supervisor::{Entry, Supervisor};
 use crate::clock;
 use crate::control::{Count, LeaseRow, PortRow, PortState, SourceStatus, Status, StoreStatus};
 use crate::discovery::SourceId;
-use crate::lease::Usage;
+use crate::lease::{LeaseKey, Usage};
 use crate::network::Network;
 use crate::telemetry::{FamilyCounts, NetworkCounts, PortCount, SourceState};
 
 impl Supervisor {
     /// Lists every port that a source names.
     pub(super) fn port_rows(&self) -> Vec<PortRow> {
-        self.entries.iter().map(|(interface, entry)| self.port_row(interface, entry)).collect()
+        let mut rows: Vec<PortRow> =
+            self.entries.iter().map(|(interface, entry)| self.port_row(interface, entry)).collect();
+        self.name_twins(&mut rows);
+        rows
+    }
+
+    /// Says of ports that are served with the same lease which one's guest spoke last: during a
+    /// migration within the node that is where the VM runs (clause D6).
+    fn name_twins(&self, rows: &mut [PortRow]) {
+        let mut by_lease: HashMap<&LeaseKey, Vec<usize>> = HashMap::new();
+        for (place, row) in rows.iter().enumerate() {
+            if let Some(service) = self.ports.service(&row.interface) {
+                by_lease.entry(&service.key).or_default().push(place);
+            }
+        }
+        for places in by_lease.into_values().filter(|places| places.len() > 1) {
+            let spoke = |place: &usize| {
+                rows.get(*place)?.last_exchange.as_ref().map(|exchange| exchange.at.clone())
+            };
+            let Some(latest) = places.iter().copied().max_by_key(spoke) else { continue };
+            let Some(name) = rows.get(latest).map(|row| row.interface.clone()) else { continue };
+            for place in places.into_iter().filter(|place| *place != latest) {
+                if let Some(row) = rows.get_mut(place) {
+                    let twin =
+                        format!("served with the same lease as {name}, whose guest spoke last");
+                    row.reason = Some(match row.reason.take() {
+                        None => twin,
+                        Some(reason) => format!("{reason}; {twin}"),
+                    });
+                }
+            }
+        }
     }
 
     /// Lists every lease.
@@ -108,6 +139,7 @@ impl Supervisor {
         let last = self.ports.last(interface);
         let mac = port.and_then(|port| port.mac).or_else(|| last.and_then(|last| last.source()));
         let lease = entry.lease.as_ref();
+        let (reason, elsewhere) = (entry.reason.clone(), self.ports.elsewhere(interface));
         PortRow {
             interface: interface.to_owned(),
             vm: identity.map(|identity| identity.vm.to_string()),
@@ -118,7 +150,7 @@ impl Supervisor {
             ipv6: lease.and_then(|lease| lease.ipv6).map(|address| address.to_string()),
             hostname: lease.and_then(|lease| lease.hostname.clone()),
             state: entry.state,
-            reason: entry.reason.clone(),
+            reason: reason.or_else(|| elsewhere.map(|place| format!("its VM is now {place}"))),
             last_exchange: last.and_then(|last| last.exchange()),
         }
     }
@@ -129,7 +161,10 @@ impl Supervisor {
             up: running.health == Health::Up,
             ports: self.claims.count(id),
             error: match &running.health {
-                Health::Down(reason) => Some(reason.clone()),
+                Health::Down(reason) => Some(match self.remembered.count(id) {
+                    0 => reason.clone(),
+                    ports => format!("{reason}; ports from before the start: {ports}"),
+                }),
                 Health::Starting | Health::Up => None,
             },
         };

@@ -1,7 +1,9 @@
 //! The daemon: everything wired together, from readiness to a clean end.
 
+mod arrivals;
 mod claims;
 mod control_socket;
+mod edits;
 mod exchange;
 mod links;
 mod listing;
@@ -9,8 +11,12 @@ mod metrics_server;
 mod plan;
 mod port_task;
 mod ports;
+mod reclaim;
 mod reload;
+mod remembered;
 mod sources;
+#[cfg(test)]
+mod storm;
 mod supervisor;
 mod writes;
 
@@ -26,6 +32,7 @@ use tokio::sync::{mpsc, oneshot};
 use control_socket::{ControlSocket, ListenError};
 use metrics_server::MetricsServer;
 use ports::Ports;
+use remembered::Remembered;
 use sources::Sources;
 use supervisor::{Inputs, Parts, Supervisor};
 
@@ -101,6 +108,7 @@ async fn serve(config: Config, broker: BrokerClient) -> Result<Ports, RunError> 
     metrics.config_loaded(clock::wall());
 
     let config = Arc::new(config);
+    let remembered = Remembered::open(&config);
     let parts = Parts {
         config,
         table,
@@ -110,6 +118,7 @@ async fn serve(config: Config, broker: BrokerClient) -> Result<Ports, RunError> 
         metrics_server,
         sources,
         ports,
+        remembered,
         ready,
     };
     let inputs = Inputs {
@@ -177,6 +186,9 @@ fn say_up(config: &Config, table: &LeaseTable) {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    for line in reload::outside_ranges(config, table) {
+        tracing::info!("{line}");
+    }
 }
 
 /// Hands the kernel's link events on; a lost connection is opened anew, with a snapshot.
@@ -211,7 +223,7 @@ fn open_store(
     let mut store = store::open(&config.store).map_err(|error| match error {
         OpenError::InUse(text) => RunError::AnotherInstance(text),
         OpenError::NoPermission(text) => RunError::NoPermission(text),
-        OpenError::Unusable(text) => RunError::System(text),
+        OpenError::Damaged(text) | OpenError::Unusable(text) => RunError::System(text),
     })?;
     let store_metrics = metrics.store(config.store.backend());
     let begun = clock::mono();
@@ -221,7 +233,10 @@ fn open_store(
     for line in &loaded.damaged {
         tracing::error!("{line}");
     }
-    let (table, refused) = LeaseTable::load(loaded.leases);
+    let (mut table, refused) = LeaseTable::load(loaded.leases);
+    for withheld in &loaded.withheld {
+        table.withhold(withheld);
+    }
     for line in &refused {
         tracing::error!("{line}; it is set aside");
     }

@@ -7,7 +7,7 @@ use crate::binding::PortFacts;
 use crate::control::PortState;
 use crate::discovery::{Port, PortStatus};
 use crate::lease::LeaseKey;
-use crate::net::Link;
+use crate::net::{Link, LinkKind};
 use crate::network::{self, Network};
 
 /// What is to be done for one port.
@@ -59,9 +59,17 @@ pub(super) fn plan(port: &Port, link: Option<&Link>, networks: &[Arc<Network>]) 
         return idle(PortState::Inactive, reason, Some(network));
     }
     let Some(link) = link else {
-        let reason = "no interface of this name on this node yet; it is served once it appears";
-        return idle(PortState::NoDevice, reason, Some(network));
+        let reason = match &port.fault {
+            None => NO_DEVICE.to_owned(),
+            Some(fault) => format!("{NO_DEVICE} (the switch says: {fault})"),
+        };
+        return idle(PortState::NoDevice, &reason, Some(network));
     };
+    if link.kind == LinkKind::MacVtap {
+        let reason = "a macvtap hands its guest what comes in from the wire alone; put the guest \
+                      on a tap of a bridge";
+        return idle(PortState::NoDevice, reason, Some(network));
+    }
     // An access port's frames carry no tag; on a trunk the network's own tag is the one served.
     let trunk_vlan = if port.is_trunk { network.matcher.vlan } else { None };
     Plan::Serve(Service {
@@ -80,10 +88,12 @@ pub(super) fn plan(port: &Port, link: Option<&Link>, networks: &[Arc<Network>]) 
     })
 }
 
+const NO_DEVICE: &str = "no interface of this name on this node yet; it is served once it appears";
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discovery::{Identity, Unidentified};
+    use crate::discovery::{Identity, IdentityTrace, Unidentified};
     use crate::network::Match;
     use crate::network::tests::network;
     use crate::wire::Mac;
@@ -99,13 +109,14 @@ mod tests {
         let identity = Identity {
             vm: "demo/web-1".parse().unwrap(),
             nic: "default".parse().unwrap(),
-            rule: "static".to_owned(),
+            trace: IdentityTrace::of("static".to_owned()),
         };
         Port { mac: Some(MAC), ..Port::new("tap0".to_owned(), Ok(identity)) }
     }
 
     fn link(mtu: u32) -> Link {
-        Link { name: "tap0".to_owned(), ifindex: 7, mac: None, mtu, up: true }
+        let (name, kind) = ("tap0".to_owned(), LinkKind::Other);
+        Link { name, ifindex: 7, mac: None, mtu, up: true, kind, master: None }
     }
 
     fn service(network: Arc<Network>, trunk_vlan: Option<u16>, mtu: u16) -> Plan {
@@ -180,9 +191,23 @@ mod tests {
     }
 
     #[test]
+    fn a_macvtap_is_listed_with_the_reason_why_its_guest_cannot_be_answered() {
+        let macvtap = Link { kind: LinkKind::MacVtap, ..link(1500) };
+        let Plan::Idle { state, reason, .. } = plan(&port(), Some(&macvtap), &[blue()]) else {
+            panic!("it is served")
+        };
+        assert_eq!(state, PortState::NoDevice);
+        assert!(reason.starts_with("a macvtap hands its guest"), "{reason}");
+    }
+
+    #[test]
     fn a_port_without_a_link_waits_for_it() {
         let reason = "no interface of this name on this node yet; it is served once it appears";
         let expected = idle(PortState::NoDevice, reason, Some(blue()));
         assert_eq!(plan(&port(), None, &[blue()]), expected);
+        let port = Port { fault: Some("No such device".to_owned()), ..port() };
+        let reason = format!("{reason} (the switch says: No such device)");
+        let expected = idle(PortState::NoDevice, &reason, Some(blue()));
+        assert_eq!(plan(&port, None, &[blue()]), expected);
     }
 }

@@ -16,7 +16,7 @@ use super::exchange::LastExchange;
 use crate::binding::Binding;
 use crate::clock;
 use crate::net::{AsyncPacketSocket, PacketSocket, Readable, RecvBatch};
-use crate::outcome::{DropReason, Note, Outcome, Protocol, Verdict};
+use crate::outcome::{DropReason, Message, Note, Outcome, Protocol, Verdict};
 use crate::responder::{PortResponder, RateLimit, Turn};
 use crate::telemetry::NetworkMetrics;
 use crate::time::{Mono, Now};
@@ -36,6 +36,17 @@ pub(super) enum Order {
     },
     /// The link came up.
     LinkUp,
+    /// The VM was heard elsewhere.
+    GuestLeft,
+}
+
+/// What is known of a port's guest when it begins to be served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Guest {
+    /// It is to come: its first frame is an arrival.
+    Awaited,
+    /// It is there already, as when this program was restarted.
+    Settled,
 }
 
 /// What a port's task tells the supervisor.
@@ -54,6 +65,9 @@ pub(super) enum PortEvent {
     Seen,
     /// Something was noted of a frame; not told more often than [`NOTE_INTERVAL`] allows.
     Noted(Protocol, Note),
+    /// The guest has come to the port, as a message of this type shows. It is told until there is
+    /// room to listen.
+    Arrived(Message),
 }
 
 /// Everything that a port's task owns.
@@ -63,6 +77,7 @@ pub(super) struct PortTask {
     pub(super) ifindex: u32,
     pub(super) socket: AsyncPacketSocket,
     pub(super) binding: Arc<Binding>,
+    pub(super) guest: Guest,
     pub(super) limit: RateLimit,
     pub(super) metrics: Arc<NetworkMetrics>,
     pub(super) last: Arc<LastExchange>,
@@ -74,21 +89,27 @@ impl PortTask {
     /// Serves the port until the supervisor drops its end of the orders, then gives the socket
     /// back.
     pub(super) async fn run(self) -> PacketSocket {
-        let Self { interface, ifindex, socket, binding, limit, metrics, last, orders, reports } =
-            self;
+        let Self { interface, ifindex, socket, binding, guest, limit, .. } = self;
+        let Self { metrics, last, orders, reports, .. } = self;
         let mut orders = orders;
         let now = clock::now();
         // The seed only spreads advertisements; it is no secret. Ports start at different moments.
         let seed = now.mono.as_nanos() ^ (u64::from(ifindex) << 32);
+        let mut responder = PortResponder::new(binding, limit, now.mono, seed);
+        match guest {
+            Guest::Awaited => {}
+            Guest::Settled => responder.settle_guest(),
+        }
         let mut port = Port {
             interface,
             ifindex,
-            responder: PortResponder::new(binding, limit, now.mono, seed),
+            responder,
             metrics,
             last,
             reports,
             seen_told: None,
             noted_told: [None; Note::ALL.len()],
+            arrival_untold: None,
         };
         // What another port's guest overran is not this one's.
         let _ = socket.socket().queue_drops();
@@ -133,6 +154,7 @@ impl PortTask {
                 }
                 () = rest.as_mut(), if is_resting => is_resting = false,
                 () = timer.as_mut(), if armed.is_some() => {
+                    port.announce(socket.socket());
                     port.advertise(socket.socket());
                 }
             }
@@ -153,6 +175,8 @@ struct Port {
     seen_told: Option<Mono>,
     /// When it was last told of each note.
     noted_told: [Option<Mono>; Note::ALL.len()],
+    /// The message that showed an arrival, until the supervisor was told.
+    arrival_untold: Option<Message>,
 }
 
 /// What one batch says of the frames behind it.
@@ -175,11 +199,24 @@ impl Port {
                 self.responder.rebind(now, binding, limit);
             }
             Order::LinkUp => self.responder.link_up(now),
+            Order::GuestLeft => {
+                self.responder.guest_left();
+                self.arrival_untold = None;
+            }
         }
     }
 
     /// Takes one batch of frames and answers it.
     fn receive(&mut self, ready: &mut Readable<'_>, socket: &PacketSocket) -> Backlog {
+        let backlog = self.receive_batch(ready, socket);
+        // Its guest is told before anything else is read: the first round is due at once.
+        if self.responder.has_arrival_due(clock::mono()) {
+            self.announce(socket);
+        }
+        backlog
+    }
+
+    fn receive_batch(&mut self, ready: &mut Readable<'_>, socket: &PacketSocket) -> Backlog {
         WORKER.with_borrow_mut(|worker| {
             // ENETDOWN is said once, before the frames that wait: the link went down or away, and
             // netlink tells which. So an error is read over, once.
@@ -212,6 +249,19 @@ impl Port {
                 Backlog::Some
             }
         })
+    }
+
+    /// Tells a guest that has come what is due, an outbox after the other.
+    fn announce(&mut self, socket: &PacketSocket) {
+        let now = clock::mono();
+        while self.responder.has_arrival_due(now) {
+            WORKER.with_borrow_mut(|worker| {
+                worker.outbox.clear();
+                self.responder.handle_arrival(now, &mut worker.outbox);
+                // What finds no room is made up for by the next round.
+                self.metrics.announced(send(socket, &worker.outbox));
+            });
+        }
     }
 
     fn advertise(&mut self, socket: &PacketSocket) {
@@ -251,6 +301,9 @@ impl Port {
                 replies = replies.saturating_add(1);
             }
             self.metrics.count(&turn.outcome);
+            if turn.arrived && turn.note != Some(Note::Arrived) {
+                self.metrics.note(turn.outcome.protocol, Note::Arrived);
+            }
             // A reply may teach something beside; of a frame that was only noted, `count` knows.
             if let (Verdict::Replied(_), Some(note)) = (turn.outcome.verdict, turn.note) {
                 self.metrics.note(turn.outcome.protocol, note);
@@ -269,6 +322,14 @@ impl Port {
                 }
             }
             Verdict::Dropped(_) => {}
+        }
+        if turn.arrived {
+            self.arrival_untold = Some(turn.outcome.message);
+        }
+        if let Some(message) = self.arrival_untold
+            && self.report(PortEvent::Arrived(message))
+        {
+            self.arrival_untold = None;
         }
         // The supervisor listens to all ports: no guest may take all of its time.
         let Some(note) = turn.note else { return };

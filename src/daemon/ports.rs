@@ -9,10 +9,11 @@ use tokio::task::JoinHandle;
 
 use super::exchange::LastExchange;
 use super::plan::Service;
-use super::port_task::{Order, PortReport, PortTask};
+use super::port_task::{Guest, Order, PortReport, PortTask};
 use crate::binding::Binding;
 use crate::broker::SocketPool;
 use crate::config::Limits;
+use crate::lease::LeaseKey;
 use crate::net::{AsyncPacketSocket, Filter, PacketSocket, close_side_by_side, interface_index};
 use crate::network::Parameters;
 use crate::responder::RateLimit;
@@ -43,6 +44,8 @@ pub(super) struct Terms {
     pub(super) service: Service,
     /// What its guest is told.
     pub(super) parameters: Parameters,
+    /// Whether its guest is there, if the port is not served yet.
+    pub(super) guest: Guest,
     /// Where its frames are counted.
     pub(super) metrics: Arc<NetworkMetrics>,
 }
@@ -53,6 +56,8 @@ struct Served {
     orders: mpsc::Sender<Order>,
     task: JoinHandle<PacketSocket>,
     last: Arc<LastExchange>,
+    /// Where the VM was heard since it was last heard here.
+    elsewhere: Option<String>,
 }
 
 impl Ports {
@@ -69,6 +74,31 @@ impl Ports {
     /// Returns the last exchange on a port, if it is served.
     pub(super) fn last(&self, interface: &str) -> Option<&LastExchange> {
         self.served.get(interface).map(|served| served.last.as_ref())
+    }
+
+    /// Returns where the VM of a served port is, if it was heard elsewhere since.
+    pub(super) fn elsewhere(&self, interface: &str) -> Option<&str> {
+        self.served.get(interface).and_then(|served| served.elsewhere.as_deref())
+    }
+
+    /// Takes note that a port's guest is there.
+    pub(super) fn guest_came(&mut self, interface: &str) {
+        if let Some(served) = self.served.get_mut(interface) {
+            served.elsewhere = None;
+        }
+    }
+
+    /// Takes note that the VM of `key` is at `place`: every port of it but the one named `except`
+    /// falls silent until its guest speaks there.
+    pub(super) async fn guest_left(&mut self, key: &LeaseKey, except: Option<&str>, place: &str) {
+        for (interface, served) in &mut self.served {
+            if served.terms.service.key != *key || Some(interface.as_str()) == except {
+                continue;
+            }
+            served.elsewhere = Some(place.to_owned());
+            // A task that has ended needs no order.
+            let _ = served.orders.send(Order::GuestLeft).await;
+        }
     }
 
     /// Takes the limits of files read anew, `max-ports` aside.
@@ -164,6 +194,7 @@ impl Ports {
             ifindex: terms.service.ifindex,
             socket,
             binding: terms.binding(),
+            guest: terms.guest,
             limit,
             metrics: Arc::clone(&terms.metrics),
             last: Arc::clone(&last),
@@ -171,7 +202,7 @@ impl Ports {
             reports: self.reports.clone(),
         };
         let task = tokio::spawn(task.run());
-        Served { terms, limit, orders, task, last }
+        Served { terms, limit, orders, task, last, elsewhere: None }
     }
 
     fn rate_limit(&self) -> RateLimit {

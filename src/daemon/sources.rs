@@ -70,6 +70,13 @@ impl Sources {
         is_news
     }
 
+    /// Notes that a source's ports are known from memory: the node is as ready as it can be.
+    pub(super) fn note_recalled(&mut self, source: SourceId) {
+        if let Some(running) = self.running.get_mut(source.0) {
+            running.has_spoken = true;
+        }
+    }
+
     /// Tells whether every source has given its first snapshot.
     pub(super) fn have_all_spoken(&self) -> bool {
         self.running.iter().all(|running| running.has_spoken)

@@ -12,11 +12,14 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::claims::Claims;
+use super::edits::PendingEdits;
 use super::links::Links;
 use super::metrics_server::MetricsServer;
 use super::plan::{Plan, Service, plan};
-use super::port_task::{PortEvent, PortReport};
+use super::port_task::{Guest, PortEvent, PortReport};
 use super::ports::{Ports, Started, Terms};
+use super::reclaim::{RECLAIM_INTERVAL, may_be_given_later};
+use super::remembered::Remembered;
 use super::sources::{Health, Sources};
 use super::writes::Writes;
 use crate::clock;
@@ -41,6 +44,7 @@ pub(super) struct Parts {
     pub(super) metrics_server: MetricsServer,
     pub(super) sources: Sources,
     pub(super) ports: Ports,
+    pub(super) remembered: Remembered,
     /// Set once every source has given its first snapshot.
     pub(super) ready: Arc<AtomicBool>,
 }
@@ -78,9 +82,11 @@ pub(super) struct Supervisor {
     pub(super) ports: Ports,
     pub(super) claims: Claims,
     pub(super) links: Links,
+    pub(super) remembered: Remembered,
     pub(super) entries: BTreeMap<String, Entry>,
     /// Leases that the store does not have as they are.
     pub(super) writes: Writes,
+    pub(super) edits: PendingEdits,
     pub(super) reload_error: Option<String>,
     ready: Arc<AtomicBool>,
     store: StoreHandle,
@@ -101,7 +107,7 @@ impl Supervisor {
     pub(super) async fn run(parts: Parts, mut inputs: Inputs) -> Ports {
         let (written, mut done) = mpsc::channel(1);
         let Parts { config, table, store, store_thread, .. } = parts;
-        let Parts { metrics, metrics_server, sources, ports, ready, .. } = parts;
+        let Parts { metrics, metrics_server, sources, ports, remembered, ready, .. } = parts;
         let mut supervisor = Self {
             config,
             table,
@@ -111,8 +117,10 @@ impl Supervisor {
             ports,
             claims: Claims::default(),
             links: Links::default(),
+            remembered,
             entries: BTreeMap::new(),
             writes: Writes::default(),
+            edits: PendingEdits::default(),
             reload_error: None,
             ready,
             store,
@@ -128,6 +136,7 @@ impl Supervisor {
             // A timer runs only while there is something to do later: an idle node does not wake.
             let retry_at = supervisor.retry_at;
             let gauges_at = supervisor.gauges_at;
+            let remember_at = supervisor.remembered.due();
             tokio::select! {
                 biased;
                 _ = &mut inputs.stop => break,
@@ -153,6 +162,7 @@ impl Supervisor {
                 }
                 Some(report) = inputs.reports.recv() => supervisor.heard(report).await,
                 () = clock::sleep_until(retry_at) => supervisor.retry().await,
+                () = clock::sleep_until(remember_at) => supervisor.remember(),
                 () = clock::sleep_until(gauges_at) => {
                     supervisor.gauges_at = None;
                     supervisor.publish_gauges();
@@ -168,13 +178,27 @@ impl Supervisor {
         if let Some(changes) = supervisor.next_batch() {
             let _ = supervisor.store.write(changes).await;
         }
+        if supervisor.remembered.due().is_some() {
+            supervisor.remember();
+        }
         supervisor.store_thread.stop().await;
+        supervisor.remembered.close().await;
         supervisor.ports
     }
 
     /// Tells whether every source has given its first snapshot.
     pub(super) fn is_ready(&self) -> bool {
         self.sources.have_all_spoken()
+    }
+
+    /// Tells whether a guest is there already when its port begins to be served: after a restart
+    /// of this program, one that was heard here last has not moved.
+    fn guest_of(&self, lease: &Lease) -> Guest {
+        if clock::mono() < STARTED && lease.node == self.config.node && lease.last_seen.is_some() {
+            Guest::Settled
+        } else {
+            Guest::Awaited
+        }
     }
 
     /// Tells systemd and `/readyz`, once, that every source has given its first snapshot.
@@ -192,14 +216,17 @@ impl Supervisor {
             Request::Leases => Answer::Leases(self.lease_rows()),
             Request::Status => Answer::Status(Box::new(self.status())),
             Request::Reload => Answer::Reload(self.reload().await),
+            Request::Edit { edits, force } => return self.edit(&edits, force, answer).await,
         };
         // A client that has gone needs no answer.
         let _ = answer.send(said);
     }
 
     fn source_said(&mut self, (source, event): (SourceId, SourceEvent)) -> BTreeSet<String> {
+        self.gauges_soon();
         match &event {
             SourceEvent::Snapshot(ports) => {
+                self.remembered.heard(source, &self.config);
                 if self.sources.note(source, Health::Up) {
                     let source = self.sources.name(source);
                     tracing::info!(source, ports = ports.len(), "source is up");
@@ -207,21 +234,36 @@ impl Supervisor {
             }
             SourceEvent::Down(reason) => {
                 // Its ports stay as they were: a database that restarts silences no guest.
-                if self.sources.note(source, Health::Down(reason.clone())) {
-                    let source = self.sources.name(source);
-                    tracing::warn!(source, %reason, "source is down; its ports stay served");
+                let news = self.sources.note(source, Health::Down(reason.clone()));
+                let name = self.sources.name(source).to_owned();
+                if news {
+                    tracing::warn!(source = name, %reason, "source is down; its ports stay served");
+                }
+                if let Some(ports) = self.remembered.recall(source, &self.config) {
+                    let count = ports.len();
+                    tracing::info!(source = name, ports = count, "serving its ports from memory");
+                    self.sources.note_recalled(source);
+                    return self.claims.apply(source, SourceEvent::Snapshot(ports));
                 }
             }
             SourceEvent::Changed(_) | SourceEvent::Removed(_) => {}
         }
-        self.gauges_soon();
+        self.remembered.changed();
         self.claims.apply(source, event)
+    }
+
+    /// Has what the sources say written down for the next process.
+    fn remember(&mut self) {
+        self.remembered.write(&self.config, &self.claims, &self.links);
     }
 
     async fn link_changed(&mut self, event: LinkEvent) -> BTreeSet<String> {
         let change = self.links.apply(event);
         for interface in &change.came_up {
             self.ports.link_up(interface).await;
+        }
+        if change.concerned.iter().any(|interface| self.claims.port(interface).is_some()) {
+            self.remembered.changed();
         }
         change.concerned
     }
@@ -257,7 +299,8 @@ impl Supervisor {
                     "the VM sent a relay's option 82; it was ignored",
                 );
             }
-            PortEvent::Noted(_, Note::Released | Note::Arrived) => {}
+            PortEvent::Arrived(message) => self.arrived(&interface, &key, message).await,
+            PortEvent::Noted(_, Note::Released | Note::Arrived | Note::Announced) => {}
         }
     }
 
@@ -304,14 +347,20 @@ impl Supervisor {
     }
 
     async fn reconcile_one(&mut self, interface: &str) {
-        let Some(port) = self.claims.port(interface) else {
+        let Some((source, port)) = self.claims.claim(interface) else {
             self.ports.stop(interface).await;
             if self.entries.remove(interface).is_some() {
                 tracing::info!(interface, "port is gone");
             }
             return;
         };
-        match plan(port, self.links.get(interface), &self.config.networks) {
+        let link = self.links.get(interface);
+        if let Some(doubt) = self.remembered.doubt(source, interface, link) {
+            self.ports.stop(interface).await;
+            let (state, reason) = (PortState::NoDevice, Some(doubt.to_owned()));
+            return self.list(interface, Entry { state, reason, network: None, lease: None });
+        }
+        match plan(port, link, &self.config.networks) {
             Plan::Idle { state, reason, network } => {
                 self.ports.stop(interface).await;
                 self.list(interface, Entry { state, reason: Some(reason), network, lease: None });
@@ -321,9 +370,11 @@ impl Supervisor {
     }
 
     async fn serve(&mut self, interface: &str, service: Service) {
-        let occasion = Occasion { node: &self.config.node, wall: clock::wall() };
-        let assignment = self.table.assign(&service.network, &service.key, occasion);
-        self.writes.note(&service.key, assignment.change);
+        let assignment = self.assign(&service.network, &service.key);
+        if may_be_given_later(&service.network, &assignment) {
+            self.refused.insert(interface.to_owned());
+            self.retry_after(RECLAIM_INTERVAL);
+        }
         let network = Some(Arc::clone(&service.network));
         let lease = Some(assignment.lease.clone());
         if let Some(reason) = nothing_to_give(&service.network, &assignment) {
@@ -343,7 +394,9 @@ impl Supervisor {
         }
         let parameters = service.network.parameters(&assignment.lease, self.config.server_duid);
         let metrics = self.metrics.network(service.network.name.as_str());
-        let started = self.ports.serve(interface, Terms { service, parameters, metrics }).await;
+        let guest = self.guest_of(&assignment.lease);
+        let terms = Terms { service, parameters, guest, metrics };
+        let started = self.ports.serve(interface, terms).await;
         let (state, reason) = match started {
             Started::Serving => (PortState::Serving, shortage(&assignment)),
             Started::Full(reason) => {
@@ -352,7 +405,7 @@ impl Supervisor {
             }
             Started::Failed(reason) => {
                 self.refused.insert(interface.to_owned());
-                self.retry_at = Some(clock::mono().after(RETRY_INTERVAL));
+                self.retry_after(RETRY_INTERVAL);
                 (PortState::NoDevice, Some(reason))
             }
         };
@@ -370,6 +423,10 @@ impl Supervisor {
             let vm = entry.lease.as_ref().map_or("-", |lease| lease.key.vm.as_str());
             let state = entry.state.as_str();
             match &entry.reason {
+                // It has all that it needs, and yet it is not served.
+                Some(reason) if self.refused.contains(interface) => {
+                    tracing::warn!(interface, vm, %reason, "port is {state}");
+                }
                 Some(reason) => tracing::info!(interface, vm, %reason, "port is {state}"),
                 None => tracing::info!(interface, vm, "port is {state}"),
             }
@@ -378,7 +435,7 @@ impl Supervisor {
     }
 
     /// Lets the store make the next batch of leases durable, unless one is under way.
-    fn write(&mut self) {
+    pub(super) fn write(&mut self) {
         let Some(changes) = self.next_batch() else {
             return;
         };
@@ -413,14 +470,22 @@ impl Supervisor {
                 });
                 let waiting = waiting.map(|(interface, _)| interface.clone()).collect();
                 self.reconcile(waiting).await;
+                self.edits.settle(&self.writes);
             }
             Err(StoreError(error)) => {
+                self.edits.fail(&error);
                 if self.writes.failed(error.clone()) {
                     tracing::error!(%error, "writing leases; known VMs are served on, new ones wait");
                 }
-                self.retry_at = Some(clock::mono().after(RETRY_INTERVAL));
+                self.retry_after(self.writes.pause());
             }
         }
+    }
+
+    /// Has what failed tried again after `pause`, or earlier if something else is due then.
+    fn retry_after(&mut self, pause: Duration) {
+        let at = clock::mono().after(pause);
+        self.retry_at = Some(self.retry_at.map_or(at, |earlier| earlier.min(at)));
     }
 
     /// Tries again what failed a while ago.
@@ -472,7 +537,7 @@ fn family(protocol: Protocol) -> Family {
 /// Why a port with a new address is not served yet.
 const NOT_YET_DURABLE: &str = "its new lease is not yet durable";
 
-/// How long a store in trouble, or a port that could not be started, is left alone.
+/// How long a port that could not be started is left alone.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long gauges may lag behind.
@@ -480,6 +545,9 @@ const GAUGE_DELAY: Duration = Duration::from_millis(200);
 
 /// How often "last seen" is written down, in seconds.
 const SEEN_GRANULARITY: u64 = 60;
+
+/// Until when, on a clock that starts with this program, ports that come up were there before it.
+const STARTED: Mono = Mono::from_millis(10_000);
 
 /// How often one thing about one port is logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);

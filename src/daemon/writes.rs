@@ -4,6 +4,7 @@
 //! state of a lease never overtakes a newer one, and what waits is bounded by the number of leases.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::lease::{LeaseChange, LeaseKey};
 
@@ -18,6 +19,8 @@ pub(super) struct Writes {
     undurable: BTreeSet<LeaseKey>,
     /// What the last batch failed with; none once one went through.
     error: Option<String>,
+    /// How many batches have failed one after another.
+    failures: u32,
     /// Whether the store is left alone until [`Self::resume`].
     is_paused: bool,
 }
@@ -40,6 +43,11 @@ impl Writes {
     /// Tells whether the store has a lease's addresses.
     pub(super) fn is_durable(&self, key: &LeaseKey) -> bool {
         !self.undurable.contains(key)
+    }
+
+    /// Tells whether the store has a lease just as the table has it.
+    pub(super) fn is_written(&self, key: &LeaseKey) -> bool {
+        !self.changed.contains(key) && !self.under_way.contains(key)
     }
 
     /// Returns how many leases wait to be made durable.
@@ -70,6 +78,7 @@ impl Writes {
     /// Notes that the batch under way is durable. Returns the leases that may be served by that.
     pub(super) fn succeeded(&mut self) -> BTreeSet<LeaseKey> {
         self.error = None;
+        self.failures = 0;
         let written = std::mem::take(&mut self.under_way);
         // A lease that has changed once more since waits for its next write.
         written
@@ -82,9 +91,17 @@ impl Writes {
     pub(super) fn failed(&mut self, error: String) -> bool {
         self.changed.append(&mut self.under_way);
         self.is_paused = true;
+        self.failures = self.failures.saturating_add(1);
         let is_news = self.error.as_ref() != Some(&error);
         self.error = Some(error);
         is_news
+    }
+
+    /// Returns how long the store is to be left alone after the last failure: twice as long each
+    /// time, up to a bound that a VM in waiting can bear.
+    pub(super) fn pause(&self) -> Duration {
+        let doublings = self.failures.saturating_sub(1).min(u32::BITS - 1);
+        PAUSE.saturating_mul(1 << doublings).min(PAUSE_MAX)
     }
 
     /// Lets the store be tried again.
@@ -92,6 +109,12 @@ impl Writes {
         self.is_paused = false;
     }
 }
+
+/// How long the store is left alone after its first failure.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest that it is left alone.
+const PAUSE_MAX: Duration = Duration::from_secs(8);
 
 #[cfg(test)]
 mod tests {
@@ -153,5 +176,26 @@ mod tests {
         writes.begin();
         assert_eq!(writes.succeeded(), keys(&["a"]));
         assert_eq!(writes.error(), None);
+    }
+
+    #[test]
+    fn a_store_that_fails_again_is_left_alone_for_longer_until_it_works() {
+        let mut writes = Writes::default();
+        let mut pauses = Vec::new();
+        for _ in 0..40 {
+            writes.note(&key("a"), LeaseChange::Addresses);
+            writes.resume();
+            writes.begin();
+            writes.failed("no space".to_owned());
+            pauses.push(writes.pause().as_secs());
+        }
+        assert_eq!((&pauses[..5], pauses[39]), (&[1, 2, 4, 8, 8][..], 8));
+        writes.resume();
+        writes.begin();
+        writes.succeeded();
+        writes.note(&key("a"), LeaseChange::Addresses);
+        writes.begin();
+        writes.failed("no space".to_owned());
+        assert_eq!(writes.pause().as_secs(), 1);
     }
 }

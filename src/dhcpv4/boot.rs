@@ -141,10 +141,7 @@ impl Rule {
     fn fits(&self, request: &Request<'_>) -> bool {
         (self.architectures.is_empty() || self.fits_architecture(request))
             && (self.vendor_classes.is_empty()
-                || request
-                    .vendor_class
-                    .bytes()
-                    .is_some_and(|class| any(&self.vendor_classes, class)))
+                || vendor_class(request).is_some_and(|class| any(&self.vendor_classes, class)))
             && (self.user_classes.is_empty()
                 || request.user_class.bytes().is_some_and(|classes| {
                     any_user_class(classes, |class| any(&self.user_classes, class))
@@ -209,6 +206,12 @@ impl Client {
     }
 }
 
+/// Returns as much of option 60 as is compared.
+fn vendor_class<'a>(request: &'a Request<'_>) -> Option<&'a [u8]> {
+    let class = request.vendor_class.bytes()?;
+    Some(class.get(..MAX_COMPARED).unwrap_or(class))
+}
+
 /// Returns the patterns as bytes, each with `end` behind it.
 fn globs(patterns: &[String], end: &[u8]) -> Vec<Box<[u8]>> {
     patterns.iter().map(|pattern| [pattern.as_bytes(), end].concat().into()).collect()
@@ -219,18 +222,25 @@ fn any(globs: &[Box<[u8]>], class: &[u8]) -> bool {
 }
 
 /// Tells whether one of the classes in option 77 fits: a list of texts, each behind its length
-/// (RFC 3004, section 4), or one text alone, which is what iPXE sends.
+/// (RFC 3004, section 4), or one text alone, which is what iPXE sends. Of the list the first
+/// [`MAX_CLASSES`] are looked at, of a text the first [`MAX_COMPARED`] bytes.
 fn any_user_class(option: &[u8], fits: impl Fn(&[u8]) -> bool) -> bool {
     let mut reader = Reader::new(option);
-    let mut any = false;
+    let (mut any, mut count) = (false, 0_usize);
     while let Some(length) = reader.u8() {
-        match reader.take(length.into()).filter(|class| !class.is_empty()) {
-            Some(class) => any = any || fits(class),
-            None => return fits(option),
-        }
+        let Some(class) = reader.take(length.into()).filter(|class| !class.is_empty()) else {
+            return fits(option.get(..MAX_COMPARED).unwrap_or(option));
+        };
+        any = any || (count < MAX_CLASSES && class.len() <= MAX_COMPARED && fits(class));
+        count = count.saturating_add(1);
     }
     any
 }
+
+/// Firmware and loaders send about 35 bytes: what is longer costs time, and names nothing new.
+const MAX_COMPARED: usize = 128;
+/// Clients send one or two.
+const MAX_CLASSES: usize = 16;
 
 /// What option 60 of an HTTP client begins with.
 const HTTP_CLIENT: &[u8] = b"HTTPClient";
@@ -347,6 +357,9 @@ mod tests {
             (b"iPXE2", ""),
             (b"\x05iPXE2", ""),
             (b"\x04lab-", ""),
+            // The first 16 are looked at.
+            (b"\x01a\x01a\x01a\x01a\x01a\x01a\x01a\x01a\x01a\x01a\x01a\x01a\x01a\x01a\x01a\x04iPXE", "iPXE"),
+            (b"\x01a\x01a\x01a\x01a\x01a\x01a\x01a\x01a\x01a\x01a\x01a\x01a\x01a\x01a\x01a\x01a\x04iPXE", ""),
             // Neither form, or nothing.
             (b"\x04iPXE\0", ""),
             (b"\x04iPX", ""),

@@ -77,7 +77,7 @@ impl Priority {
 #[derive(Debug)]
 pub(super) struct OptionSet {
     entries: Vec<Entry>,
-    /// For each code its place in `entries`, or [`NONE`].
+    /// For each code its place in `entries`, or [`NO_PLACE`].
     places: [u8; 256],
     name: Option<fqdn::Name>,
 }
@@ -101,7 +101,7 @@ impl OptionSet {
     /// Makes every option that `parameters` have a value for.
     pub(super) fn new(parameters: &Parameters, ipv4: &Ipv4Parameters) -> Self {
         let name = fqdn::Name::new(parameters);
-        let mut set = Self { entries: Vec::new(), places: [NONE; 256], name };
+        let mut set = Self { entries: Vec::new(), places: [NO_PLACE; 256], name };
         for row in ROWS {
             let Row { code, when, priority, .. } = *row;
             let raw = last_raw(ipv4, code);
@@ -139,9 +139,13 @@ impl OptionSet {
         &self.entries
     }
 
-    /// Returns where in [`Self::entries`] the option of this code stands.
-    pub(super) fn place(&self, code: u8) -> Option<u8> {
-        self.places.get(usize::from(code)).copied().filter(|place| *place != NONE)
+    /// Returns for each code where in [`Self::entries`] its option stands, or [`NO_PLACE`].
+    pub(super) fn places(&self) -> &[u8; 256] {
+        &self.places
+    }
+
+    fn place(&self, code: u8) -> Option<u8> {
+        self.places.get(usize::from(code)).copied().filter(|place| *place != NO_PLACE)
     }
 
     /// Returns the name that option 81 is answered with; `None` if there is none, or if the files
@@ -151,7 +155,7 @@ impl OptionSet {
     }
 
     fn push(&mut self, entry: Entry) {
-        let place = u8::try_from(self.entries.len()).unwrap_or(NONE);
+        let place = u8::try_from(self.entries.len()).unwrap_or(NO_PLACE);
         if let Some(slot) = self.places.get_mut(usize::from(entry.code)) {
             *slot = place;
         }
@@ -525,4 +529,4 @@ pub(super) mod code {
 }
 
 /// No place: at most 254 codes can be set.
-const NONE: u8 = 255;
+pub(super) const NO_PLACE: u8 = 255;

@@ -2,8 +2,9 @@
 //!
 //! Order (clause A8): 53, 54, 51, then what the client listed, 1 and 121 before 3, then what
 //! everybody is sent, then 80, 52, 97, 81 and 61. If the options field is too small, `file` and
-//! `sname` take options too (RFC 2132, section 9.3) unless they name what to boot, at last an option is split over the fields (RFC 3396).
-//! Room is given by priority; what still does not fit is left out, and the reply says so.
+//! `sname` take options too (RFC 2132, section 9.3) unless they name what to boot, at last an option
+//! is split over the fields (RFC 3396). Room is given by priority; what still does not fit is left
+//! out, and the reply says so.
 
 use std::net::Ipv4Addr;
 
@@ -11,7 +12,7 @@ use super::boot::Given;
 use super::decide::{Answer, AnswerKind};
 use super::fqdn;
 use super::message::{COOKIE, ETHERNET, FILE, FIXED, Request, SNAME};
-use super::options::{Demand, Entry, OptionSet, Priority, When, code};
+use super::options::{Demand, Entry, NO_PLACE, OptionSet, Priority, When, code};
 use crate::outcome::Note;
 use crate::wire::bytes::{Full, Writer};
 
@@ -53,25 +54,24 @@ pub(super) fn write(
     let mut rooms = Rooms { options: field.len(), file: 0, sname: 0 };
     rooms.options = rooms.options.checked_sub(own_length(request, answer.kind)).ok_or(Full)?;
     let mut left_out = false;
-    if selection.length() > rooms.options {
+    if let Some(rest) = rooms.options.checked_sub(selection.length()) {
+        rooms.options = rest;
+    } else {
         // One byte of either field is its End.
         rooms.options = rooms.options.checked_sub(OVERLOAD_LENGTH).ok_or(Full)?;
         rooms.file = if content.boot.file.is_empty() { FILE.saturating_sub(1) } else { 0 };
         rooms.sname = if content.boot.sname.is_empty() { SNAME.saturating_sub(1) } else { 0 };
-        left_out = selection.place_by_priority(rooms)?;
+        left_out = selection.place_by_priority(&mut rooms)?;
     }
     let mut name = own_name(content.options, request, answer.kind);
-    // The guest can do without both: they are the first to go.
-    if name.is_some_and(|name| selection.length().saturating_add(name_length(name)) > rooms.options)
-    {
+    // The guest can do without both: they take what room is left.
+    if name.is_some_and(|name| name_length(name) > rooms.options) {
         name = None;
         left_out = true;
     }
     rooms.options = rooms.options.saturating_sub(name.map_or(0, name_length));
     let mut machine_id = content.boot.machine_id;
-    if machine_id.is_some_and(|id| {
-        selection.length().saturating_add(encoded_length(id.len())) > rooms.options
-    }) {
+    if machine_id.is_some_and(|id| encoded_length(id.len()) > rooms.options) {
         machine_id = None;
         left_out = true;
     }
@@ -124,12 +124,16 @@ impl<'a> Content<'a> {
         self.options.entries().iter().chain(self.boot.options)
     }
 
-    /// Returns where among [`Self::entries`] the option of this code stands that counts.
-    fn place(self, code: u8) -> Option<u8> {
-        match self.boot.options.iter().position(|entry| entry.code == code) {
-            Some(place) => u8::try_from(self.options.entries().len().checked_add(place)?).ok(),
-            None => self.options.place(code),
+    /// Returns where among [`Self::entries`] the option of each code stands that counts.
+    fn places(self) -> [u8; 256] {
+        let mut places = *self.options.places();
+        let first = self.options.entries().len();
+        for (place, entry) in self.boot.options.iter().enumerate() {
+            if let Some(slot) = places.get_mut(usize::from(entry.code)) {
+                *slot = u8::try_from(first.saturating_add(place)).unwrap_or(NO_PLACE);
+            }
         }
+        places
     }
 
     /// Returns the option at `place`.
@@ -220,6 +224,7 @@ const fn message_type(kind: AnswerKind) -> u8 {
 /// The options of one reply, in their order.
 struct Selection<'a> {
     content: Content<'a>,
+    places: [u8; 256],
     kind: AnswerKind,
     /// Whether the client sent option 116.
     auto_configure: bool,
@@ -234,6 +239,8 @@ struct Selection<'a> {
 struct Chosen {
     /// Its place in the [`Content`].
     entry: u8,
+    /// How long it is kept.
+    priority: Priority,
     /// Where it is written.
     home: Home,
 }
@@ -268,9 +275,11 @@ struct Rooms {
 impl<'a> Selection<'a> {
     /// Chooses what `request` gets in a reply of this kind, and in which order.
     fn of(content: Content<'a>, request: &Request<'_>, kind: AnswerKind) -> Self {
-        let chosen = Chosen { entry: 0, home: Home::In(Field::Options) };
+        let home = Home::In(Field::Options);
+        let chosen = Chosen { entry: 0, priority: Priority::Extra, home };
         let mut selection = Self {
             content,
+            places: content.places(),
             kind,
             auto_configure: request.auto_configure,
             chosen: [chosen; MAX_CHOSEN],
@@ -309,7 +318,7 @@ impl<'a> Selection<'a> {
 
     /// Chooses an option, unless it was chosen, has no value or is not for this kind of reply.
     fn choose(&mut self, code: u8) {
-        let Some(place) = self.content.place(code) else { return };
+        let place = self.places.get(usize::from(code)).copied().unwrap_or(NO_PLACE);
         let Some(entry) = self.content.at(place) else { return };
         let Some(seen) = self.seen.get_mut(usize::from(place)) else { return };
         let Some(slot) = self.chosen.get_mut(self.count) else { return };
@@ -319,7 +328,7 @@ impl<'a> Selection<'a> {
         };
         if !*seen && may_be_sent && belongs(entry, self.kind) {
             *seen = true;
-            slot.entry = place;
+            (slot.entry, slot.priority) = (place, entry.priority);
             self.count = self.count.saturating_add(1);
         }
     }
@@ -336,15 +345,15 @@ impl<'a> Selection<'a> {
     }
 
     /// Finds a home for every option, those first that are missed most. Tells whether one has none.
-    fn place_by_priority(&mut self, mut rooms: Rooms) -> Result<bool, Full> {
+    fn place_by_priority(&mut self, rooms: &mut Rooms) -> Result<bool, Full> {
         let mut left_out = false;
         let chosen = self.chosen.get_mut(..self.count).unwrap_or_default();
         for priority in Priority::ALL {
             for chosen in chosen.iter_mut() {
-                let Some(entry) = self.content.at(chosen.entry) else { continue };
-                if entry.priority != priority {
+                if chosen.priority != priority {
                     continue;
                 }
+                let Some(entry) = self.content.at(chosen.entry) else { continue };
                 chosen.home = rooms.take(entry.body.len());
                 match (chosen.home, priority) {
                     (Home::In(Field::Options), _) => {}

@@ -4,7 +4,7 @@
 
 use tokio::sync::mpsc;
 
-use super::{Identity, Port, SourceEvent, SourceId};
+use super::{Identity, IdentityTrace, Port, SourceEvent, SourceId};
 use crate::config::StaticPort;
 
 /// Gives the snapshot, and ends.
@@ -23,8 +23,8 @@ pub(super) fn snapshot(ports: &[StaticPort]) -> Vec<Port> {
 }
 
 fn port(entry: &StaticPort) -> Port {
-    let identity =
-        Identity { vm: entry.vm.clone(), nic: entry.nic.clone(), rule: "static".to_owned() };
+    let trace = IdentityTrace::of("static".to_owned());
+    let identity = Identity { vm: entry.vm.clone(), nic: entry.nic.clone(), trace };
     Port {
         mac: entry.mac,
         network: entry.network.clone(),
@@ -62,7 +62,7 @@ mod tests {
             identity: Ok(Identity {
                 vm: "demo/web-1".parse().unwrap(),
                 nic: "default".parse().unwrap(),
-                rule: "static".into(),
+                trace: IdentityTrace::of("static".into()),
             }),
             mac: Some("52:54:00:12:34:56".parse().unwrap()),
             network: Some("blue".parse().unwrap()),
@@ -72,6 +72,7 @@ mod tests {
             is_trunk: false,
             external_ids: BTreeMap::new(),
             status: PortStatus::Active,
+            fault: None,
         };
         assert_eq!(
             received.recv().await,

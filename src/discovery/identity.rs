@@ -3,11 +3,16 @@
 //! What they look at was written by others than the admin (rule A28): it is bounded before a
 //! pattern sees it, and escaped and cut before a reason quotes it.
 
+mod presets;
+
+pub use presets::Preset;
+
 use std::collections::BTreeMap;
+use std::fmt;
 
 use regex_lite::{Captures, Regex};
 
-use super::{Identity, Unidentified};
+use super::{Identity, IdentityTrace, Seen, Unidentified};
 use crate::lease::{NameError, NicName};
 
 /// What is known of a port before it has a name: the texts that a rule may look at.
@@ -77,32 +82,25 @@ pub enum Field {
     OtherConfig(String),
 }
 
-/// Built-in rules for what today's systems write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Preset {
-    /// vm-id, iface-id.
-    Libvirt,
-    /// vm-uuid, iface-id.
-    OpenStack,
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Interface => f.write_str("interface"),
+            Self::Bridge => f.write_str("bridge"),
+            Self::ExternalId(key) => write!(f, "external-ids:{key}"),
+            Self::OtherConfig(key) => write!(f, "other-config:{key}"),
+        }
+    }
 }
 
-impl Preset {
-    /// Returns the name that the file uses.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Libvirt => "libvirt",
-            Self::OpenStack => "openstack",
-        }
-    }
-
-    /// Returns the external id that holds the VM's identity.
-    const fn vm_key(self) -> &'static str {
-        match self {
-            Self::Libvirt => "vm-id",
-            Self::OpenStack => "vm-uuid",
-        }
-    }
+/// How far one rule got.
+enum Attempt {
+    /// It has nothing to say of such a port.
+    Silent,
+    /// It knows the port's writer, but the row does not tell the VM, and why. Another rule may.
+    Recognized(String),
+    /// It is the rule that decides.
+    Decided(Result<Identity, Unidentified>),
 }
 
 /// Names the VM behind a port: own rules in file order, then the presets in theirs.
@@ -121,17 +119,23 @@ pub fn identify(
         let text = evidence.text(&rule.from).filter(|text| text.len() <= MAX_TEXT);
         if let Some(captures) = text.and_then(|text| rule.pattern.captures(text)) {
             let name = format!("[[identity]] {}", place.saturating_add(1));
-            return named(&expand(&rule.vm, &captures), &expand(&rule.nic, &captures), name);
+            let saw = text.map(|text| seen(rule.from.to_string(), text)).into_iter().collect();
+            let trace = IdentityTrace { rule: name, saw };
+            return named(&expand(&rule.vm, &captures), &expand(&rule.nic, &captures), trace);
         }
     }
+    let mut recognized = Vec::new();
     for preset in presets {
-        if let Some(vm) = evidence.external_id(preset.vm_key()) {
-            // Every preset so far takes the NIC from the same key.
-            let nic = evidence.external_id("iface-id").unwrap_or("default");
-            return named(vm, nic, format!("preset {}", preset.name()));
+        match preset.attempt(evidence) {
+            Attempt::Silent => {}
+            Attempt::Recognized(reason) => recognized.push(reason),
+            Attempt::Decided(identity) => return identity,
         }
     }
-    Err(Unidentified(nothing_fits(rules, presets)))
+    if recognized.is_empty() {
+        return Err(Unidentified(nothing_fits(rules, presets)));
+    }
+    Err(Unidentified(recognized.join("; ")))
 }
 
 /// Puts captures in the place of `{capture}`; a group that took no part in the match is empty.
@@ -148,17 +152,27 @@ fn expand(template: &str, captures: &Captures<'_>) -> String {
     out
 }
 
-fn named(vm: &str, nic: &str, rule: String) -> Result<Identity, Unidentified> {
+fn named(vm: &str, nic: &str, trace: IdentityTrace) -> Result<Identity, Unidentified> {
     // The error quotes the text, escaped and cut.
-    let refused = |error: NameError| Unidentified(format!("{rule}: {error}"));
+    let refused = |error: NameError| Unidentified(format!("{}: {error}", trace.rule));
     let vm = vm.parse().map_err(refused)?;
     let nic: NicName = nic.parse().map_err(refused)?;
-    Ok(Identity { vm, nic, rule })
+    Ok(Identity { vm, nic, trace })
+}
+
+/// Makes an identity of a source's own template, filled in.
+pub(super) fn templated(vm: &str, trace: IdentityTrace) -> Result<Identity, Unidentified> {
+    named(vm, "default", trace)
+}
+
+pub(super) fn seen(key: String, value: &str) -> Seen {
+    let cut = value.chars().take(MAX_SEEN).flat_map(char::escape_debug).collect();
+    Seen { key, value: cut }
 }
 
 fn nothing_fits(rules: &[IdentityRule], presets: &[Preset]) -> String {
     let mut keys: Vec<&str> = Vec::new();
-    for key in presets.iter().map(|preset| preset.vm_key()) {
+    for key in presets.iter().map(|preset| preset.key()) {
         if !keys.contains(&key) {
             keys.push(key);
         }
@@ -177,6 +191,9 @@ fn nothing_fits(rules: &[IdentityRule], presets: &[Preset]) -> String {
 /// usable, and a pattern must not spend seconds on one row.
 const MAX_TEXT: usize = 4096;
 
+/// How much of a value is kept for `explain`, in characters: any name fits.
+const MAX_SEEN: usize = 253;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,12 +209,22 @@ mod tests {
         IdentityRule { from, pattern, vm: vm.into(), nic: nic.into() }
     }
 
-    fn identity(vm: &str, nic: &str, rule: &str) -> Result<Identity, Unidentified> {
-        Ok(Identity { vm: vm.parse().unwrap(), nic: nic.parse().unwrap(), rule: rule.into() })
+    /// VM, NIC and rule, or the reason.
+    type Named = Result<(String, String, String), String>;
+
+    fn identify(evidence: &Evidence, rules: &[IdentityRule], presets: &[Preset]) -> Named {
+        match super::identify(evidence, rules, presets) {
+            Ok(Identity { vm, nic, trace }) => Ok((vm.into(), nic.into(), trace.rule)),
+            Err(Unidentified(reason)) => Err(reason),
+        }
     }
 
-    fn unidentified(reason: &str) -> Result<Identity, Unidentified> {
-        Err(Unidentified(reason.into()))
+    fn identity(vm: &str, nic: &str, rule: &str) -> Named {
+        Ok((vm.into(), nic.into(), rule.into()))
+    }
+
+    fn unidentified(reason: &str) -> Named {
+        Err(reason.into())
     }
 
     /// What libvirt writes for `<virtualport type='openvswitch'>`.
@@ -342,9 +369,7 @@ mod tests {
         let mut evidence = libvirt();
         let hostile = format!("\u{1b}[2J{}", "x".repeat(5000));
         evidence.interface_external_ids.insert("vm-id".into(), hostile);
-        let Err(Unidentified(reason)) = identify(&evidence, &[], &BOTH) else {
-            panic!("it was named")
-        };
+        let Err(reason) = identify(&evidence, &[], &BOTH) else { panic!("it was named") };
         assert!(reason.starts_with("preset libvirt: VM identity \"\\u{1b}[2Jxxx"), "{reason}");
         assert!(reason.len() < 200, "{reason}");
     }

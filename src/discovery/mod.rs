@@ -6,6 +6,7 @@
 
 mod fixed;
 mod identity;
+mod netdev;
 mod ovsdb;
 
 pub use identity::{Evidence, Field, IdentityRule, Preset, identify};
@@ -33,6 +34,11 @@ pub fn spawn(id: SourceId, config: &config::Source, surroundings: Surroundings) 
     match config {
         config::Source::Static { ports } => {
             tokio::spawn(fixed::run(id, fixed::snapshot(ports), surroundings.events))
+        }
+        config::Source::Netdev { globs, vm } => {
+            let (globs, vm) = (globs.clone(), vm.clone());
+            let selection = netdev::Selection { globs, vm, rules: surroundings.rules };
+            tokio::spawn(netdev::run(id, selection, surroundings.events))
         }
         config::Source::Ovsdb { socket, bridges, presets } => {
             let settings = ovsdb::Settings {
@@ -124,6 +130,8 @@ pub struct Port {
     pub external_ids: BTreeMap<String, String>,
     /// Whether the port may be answered at all.
     pub status: PortStatus,
+    /// Why the switch could not take the port in, in its own words, escaped and cut.
+    pub fault: Option<String>,
 }
 
 impl Port {
@@ -141,6 +149,7 @@ impl Port {
             is_trunk: false,
             external_ids: BTreeMap::new(),
             status: PortStatus::Active,
+            fault: None,
         }
     }
 }
@@ -152,8 +161,34 @@ pub struct Identity {
     pub vm: VmId,
     /// Which of its interfaces.
     pub nic: NicName,
-    /// The rule that named it, for `explain`: `preset libvirt`, `[[identity]] 2`, `static`.
+    /// How it is known, for `explain`.
+    pub trace: IdentityTrace,
+}
+
+/// Which rule named a VM, and what it went by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityTrace {
+    /// The rule: `preset libvirt`, `[[identity]] 2`, `static`.
     pub rule: String,
+    /// The values that it saw, in the order in which it looked.
+    pub saw: Vec<Seen>,
+}
+
+/// One value that a rule saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Where it stands, as the file's `from` writes it: `external-ids:vm-id`, `interface`.
+    pub key: String,
+    /// What stands there, escaped and cut: fit for a terminal.
+    pub value: String,
+}
+
+impl IdentityTrace {
+    /// Makes the trace of a rule that looked at nothing.
+    #[must_use]
+    pub const fn of(rule: String) -> Self {
+        Self { rule, saw: Vec::new() }
+    }
 }
 
 /// Why no VM could be named.
@@ -173,6 +208,7 @@ pub enum PortStatus {
 
 /// What a source tells the daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every event is the large one")]
 pub enum SourceEvent {
     /// Everything that the source has, after a start or a reconnect; replaces what it said before.
     Snapshot(Vec<Port>),

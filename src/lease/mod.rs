@@ -3,9 +3,14 @@
 //! Identity comes from the port: a lease is keyed by network, VM and NIC, never by a MAC, a client
 //! identifier or a DUID. Pure: the table is given the time and says what must be made durable.
 
+mod edit;
+mod holders;
 mod name;
+mod runs;
+mod slots;
 mod table;
 
+pub use edit::{Edit, EditError};
 pub use name::{NameError, NetworkName, NicName, VmId};
 pub use table::{Assignment, Family, LeaseChange, LeaseTable, NoAddress, Occasion, Usage};
 
@@ -44,10 +49,23 @@ pub struct Lease {
     pub hostname: Option<String>,
     /// When the lease was made.
     pub created: Wall,
-    /// The node that last served it.
+    /// The node to which the VM came last: where it was heard, not where it was only expected.
     pub node: String,
     /// When the guest was last heard, to the minute at best: it is not written at every packet.
     pub last_seen: Option<Wall>,
     /// Whether the guest declined an address as in use by somebody else.
     pub conflict: bool,
+}
+
+/// The addresses that a damaged row of a store names: they may be in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Withheld {
+    /// The network that the addresses belong to.
+    pub network: NetworkName,
+    /// The NIC that the row names, as far as it can be read.
+    pub owner: Option<LeaseKey>,
+    /// The row's IPv4 address.
+    pub ipv4: Option<Ipv4Addr>,
+    /// The row's IPv6 address.
+    pub ipv6: Option<Ipv6Addr>,
 }

@@ -4,21 +4,18 @@
 //! lease changed, and the caller serves it only after the store has it. No address is ever held by
 //! two leases of one network: every change goes through `hold` and `free`.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use sha2::{Digest, Sha256};
-
-use super::{Lease, LeaseKey, NetworkName, NicName, VmId};
-use crate::network::{
-    AddressMode, Ipv4Network, Ipv6Network, Network, OnDecline, Pool, PoolAddress, VmEntry,
-};
+use super::holders::{Holders, Request, in_ranges};
+use super::slots::{Slot, Slots};
+use super::{Lease, LeaseKey, NetworkName, Withheld};
+use crate::network::{AddressMode, Ipv4Network, Ipv6Network, Network, OnDecline, Pool, VmEntry};
 use crate::time::Wall;
 
 /// Every lease that this node knows.
 #[derive(Debug, Default)]
 pub struct LeaseTable {
-    leases: BTreeMap<LeaseKey, Lease>,
+    leases: Slots,
     ipv4: Holders<Ipv4Addr>,
     ipv6: Holders<Ipv6Addr>,
 }
@@ -99,20 +96,45 @@ impl LeaseTable {
     /// Takes what a store had. A second lease for an address is set aside and named.
     #[must_use]
     pub fn load(leases: Vec<Lease>) -> (Self, Vec<String>) {
-        let mut table = Self::default();
+        let mut table = Self { leases: Slots::load(leases), ..Self::default() };
         let mut refused = Vec::new();
-        for lease in leases {
-            match table.insert(lease) {
-                Ok(()) => {}
-                Err(reason) => refused.push(reason),
+        for slot in table.leases.all() {
+            if let Some((key, reason)) = table.take(slot) {
+                refused.push(reason);
+                table.leases.remove(&key);
             }
         }
+        table.ipv4.loaded();
+        table.ipv6.loaded();
         (table, refused)
+    }
+
+    /// Keeps the addresses that a damaged row of the store names from every NIC but the row's own.
+    /// [`Self::remove`] of that NIC's lease gives them up.
+    pub fn withhold(&mut self, withheld: &Withheld) {
+        let Withheld { network, owner, ipv4, ipv6 } = withheld;
+        self.ipv4.withhold(network, *ipv4, owner.as_ref());
+        self.ipv6.withhold(network, *ipv6, owner.as_ref());
+    }
+
+    /// Returns the leases of a network that hold an address outside its ranges which is not reserved
+    /// for them: it was in a range once, and is theirs until they are released.
+    pub fn outside_ranges<'a>(&'a self, network: &'a Network) -> impl Iterator<Item = &'a Lease> {
+        self.iter().filter(move |lease| {
+            let entry = network.vm_entry(&lease.key.vm, &lease.key.nic);
+            let ipv4 = network.ipv4.as_ref().zip(lease.ipv4).is_some_and(|(ipv4, address)| {
+                !in_ranges(&ipv4.pool, address) && !is_reserved(entry, address, |entry| &entry.ipv4)
+            });
+            let ipv6 = network.ipv6.as_ref().zip(lease.ipv6).is_some_and(|(ipv6, address)| {
+                !in_ranges(&ipv6.pool, address) && !is_reserved(entry, address, |entry| &entry.ipv6)
+            });
+            lease.key.network == network.name && (ipv4 || ipv6)
+        })
     }
 
     /// Returns every lease, in the order of network, VM and NIC.
     pub fn iter(&self) -> impl Iterator<Item = &Lease> {
-        self.leases.values()
+        self.leases.iter()
     }
 
     /// Returns how many leases there are.
@@ -124,7 +146,7 @@ impl LeaseTable {
     /// Tells whether there is no lease.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.leases.is_empty()
+        self.len() == 0
     }
 
     /// Returns the lease of one NIC.
@@ -156,7 +178,8 @@ impl LeaseTable {
             prefix: old.as_ref().and_then(|lease| lease.prefix),
             hostname,
             created: old.as_ref().map_or(occasion.wall, |lease| lease.created),
-            node: occasion.node.to_owned(),
+            // Where the VM was heard last: a port that waits for it does not say that it came.
+            node: old.as_ref().map_or_else(|| occasion.node.to_owned(), |lease| lease.node.clone()),
             last_seen: old.as_ref().and_then(|lease| lease.last_seen),
             conflict: old.as_ref().is_some_and(|lease| lease.conflict),
         };
@@ -201,6 +224,36 @@ impl LeaseTable {
         Some(self.assign(network, key, occasion).lease)
     }
 
+    /// Returns whose lease may go when a newcomer finds the ranges of `family` full: of the leases
+    /// that hold an address of them and were last heard before `before`, the one unseen for
+    /// longest. Never one that `is_here` knows to have a port.
+    pub fn longest_unseen(
+        &self,
+        network: &Network,
+        family: Family,
+        before: Wall,
+        is_here: impl Fn(&LeaseKey) -> bool,
+    ) -> Option<LeaseKey> {
+        let would_help = |lease: &Lease| match family {
+            Family::Ipv4 => network
+                .ipv4
+                .as_ref()
+                .zip(lease.ipv4)
+                .is_some_and(|(ipv4, address)| ipv4.pool.contains(address)),
+            Family::Ipv6 => network
+                .ipv6
+                .as_ref()
+                .zip(lease.ipv6)
+                .is_some_and(|(ipv6, address)| ipv6.pool.contains(address)),
+        };
+        let heard = |lease: &Lease| lease.last_seen.unwrap_or(lease.created);
+        self.iter()
+            .filter(|lease| lease.key.network == network.name && heard(lease) < before)
+            .filter(|lease| would_help(lease) && !is_here(&lease.key))
+            .min_by_key(|lease| heard(lease))
+            .map(|lease| lease.key.clone())
+    }
+
     /// Notes that the guest was heard. Returns the lease if that is worth writing down: not more
     /// than once in `granularity` seconds.
     pub fn seen(&mut self, key: &LeaseKey, wall: Wall, granularity: u64) -> Option<Lease> {
@@ -213,12 +266,45 @@ impl LeaseTable {
         Some(lease.clone())
     }
 
-    /// Takes a lease out; its addresses are free.
+    /// Notes that the VM has come to a port of a node, and was heard there. Returns the node where
+    /// it was before; `None`: there is no such lease.
+    pub fn arrived(&mut self, key: &LeaseKey, occasion: Occasion<'_>) -> Option<String> {
+        let lease = self.leases.get_mut(key)?;
+        lease.last_seen = Some(occasion.wall);
+        Some(std::mem::replace(&mut lease.node, occasion.node.to_owned()))
+    }
+
+    /// Takes a lease out; its addresses are free, and those that a damaged row keeps for it.
     pub fn remove(&mut self, key: &LeaseKey) -> Option<Lease> {
+        self.ipv4.give_up(key);
+        self.ipv6.give_up(key);
+        self.take_out(key)
+    }
+
+    /// Takes a lease out; its addresses are free.
+    pub(super) fn take_out(&mut self, key: &LeaseKey) -> Option<Lease> {
         let lease = self.leases.remove(key)?;
-        self.ipv4.free(key, lease.ipv4);
-        self.ipv6.free(key, lease.ipv6);
+        self.ipv4.free(&key.network, lease.ipv4);
+        self.ipv6.free(&key.network, lease.ipv6);
         Some(lease)
+    }
+
+    /// Returns who holds an address.
+    #[must_use]
+    pub fn holder(&self, network: &NetworkName, address: IpAddr) -> Option<&LeaseKey> {
+        let slot = match address {
+            IpAddr::V4(address) => self.ipv4.holder(network, address),
+            IpAddr::V6(address) => self.ipv6.holder(network, address),
+        };
+        Some(&self.leases.lease(slot?)?.key)
+    }
+
+    /// Names the VM for which a damaged row keeps an address, if that is not the key's own.
+    pub(super) fn withheld_from(&self, key: &LeaseKey, address: IpAddr) -> Option<String> {
+        match address {
+            IpAddr::V4(address) => self.ipv4.withheld_from(key, address),
+            IpAddr::V6(address) => self.ipv6.withheld_from(key, address),
+        }
     }
 
     /// Counts one network's IPv4 leases and addresses.
@@ -258,32 +344,36 @@ impl LeaseTable {
         Some(other.unwrap_or(declined))
     }
 
-    fn insert(&mut self, lease: Lease) -> Result<(), String> {
-        let key = &lease.key;
-        let held = lease
-            .ipv4
+    /// Notes the addresses of a lease that was loaded, or returns why that cannot be.
+    fn take(&mut self, slot: Slot) -> Option<(LeaseKey, String)> {
+        let Lease { key, ipv4, ipv6, .. } = self.leases.lease(slot)?;
+        let held = ipv4
             .and_then(|address| self.ipv4.holder(&key.network, address))
-            .or_else(|| lease.ipv6.and_then(|address| self.ipv6.holder(&key.network, address)));
-        if let Some(holder) = held.filter(|holder| *holder != key) {
-            return Err(format!(
+            .or_else(|| ipv6.and_then(|address| self.ipv6.holder(&key.network, address)));
+        if let Some(holder) = held.and_then(|slot| self.leases.lease(slot)) {
+            let reason = format!(
                 "lease of {} {} in network {} names an address that {} {} holds",
-                key.vm, key.nic, key.network, holder.vm, holder.nic
-            ));
+                key.vm, key.nic, key.network, holder.key.vm, holder.key.nic
+            );
+            return Some((key.clone(), reason));
         }
-        self.replace(lease);
-        Ok(())
+        self.ipv4.hold_loaded(&key.network, *ipv4, slot);
+        self.ipv6.hold_loaded(&key.network, *ipv6, slot);
+        None
     }
 
     /// Puts the lease in the place of what its key held before. The caller has made sure that its
     /// addresses are free or its own.
-    fn replace(&mut self, lease: Lease) {
+    pub(super) fn replace(&mut self, lease: Lease) {
+        let network = lease.key.network.clone();
+        let (ipv4, ipv6) = (lease.ipv4, lease.ipv6);
         if let Some(old) = self.leases.get(&lease.key) {
-            self.ipv4.free(&lease.key, old.ipv4);
-            self.ipv6.free(&lease.key, old.ipv6);
+            self.ipv4.free(&network, old.ipv4);
+            self.ipv6.free(&network, old.ipv6);
         }
-        self.ipv4.hold(&lease.key, lease.ipv4);
-        self.ipv6.hold(&lease.key, lease.ipv6);
-        self.leases.insert(lease.key.clone(), lease);
+        let slot = self.leases.put(lease);
+        self.ipv4.hold(&network, ipv4, slot);
+        self.ipv6.hold(&network, ipv6, slot);
     }
 
     fn choose_ipv4(
@@ -305,7 +395,7 @@ impl LeaseTable {
             entry_names_nic: entry.is_some_and(|entry| entry.nic.is_some()),
             held: held.filter(|address| may_hold_ipv4(ipv4, *address)),
         };
-        self.ipv4.choose(key, request)
+        self.ipv4.choose(&self.leases, key, request)
     }
 
     fn choose_ipv6(
@@ -331,169 +421,13 @@ impl LeaseTable {
             entry_names_nic: entry.is_some_and(|entry| entry.nic.is_some()),
             held: held.filter(|address| may_hold_ipv6(ipv6, *address)),
         };
-        self.ipv6.choose(key, request)
+        self.ipv6.choose(&self.leases, key, request)
     }
-}
-
-/// Who holds each address of one family, network by network.
-#[derive(Debug)]
-struct Holders<A> {
-    networks: HashMap<NetworkName, Held<A>>,
-}
-
-#[derive(Debug)]
-struct Held<A> {
-    by_address: HashMap<A, LeaseKey>,
-    /// Found in use by somebody else; passed over until the process ends.
-    declined: HashSet<A>,
-    /// How many of them each NIC has declined.
-    declines: HashMap<LeaseKey, usize>,
-}
-
-/// What is known when an address is to be chosen for one NIC.
-struct Request<'a, A> {
-    family: &'static str,
-    pool: &'a Pool<A>,
-    reserved: Option<A>,
-    entry_names_nic: bool,
-    held: Option<A>,
-}
-
-impl<A: PoolAddress> Holders<A> {
-    fn holder(&self, network: &NetworkName, address: A) -> Option<&LeaseKey> {
-        self.networks.get(network)?.by_address.get(&address)
-    }
-
-    fn hold(&mut self, key: &LeaseKey, address: Option<A>) {
-        if let Some(address) = address {
-            let held = self.networks.entry(key.network.clone()).or_default();
-            held.by_address.insert(address, key.clone());
-        }
-    }
-
-    fn free(&mut self, key: &LeaseKey, address: Option<A>) {
-        if let (Some(address), Some(held)) = (address, self.networks.get_mut(&key.network)) {
-            held.by_address.remove(&address);
-        }
-    }
-
-    /// Sets `declined` aside, which `key` holds, and returns another address for it; `None` if there
-    /// is none, or the NIC has had its share.
-    fn set_aside(
-        &mut self,
-        key: &LeaseKey,
-        declined: A,
-        pool: &Pool<A>,
-        family: &str,
-    ) -> Option<A> {
-        let declines = |held: &Held<A>| held.declines.get(key).copied().unwrap_or(0);
-        if self.networks.get(&key.network).map_or(0, declines) >= DECLINES_MAX {
-            return None;
-        }
-        // Still held, so it is not drawn itself.
-        let other = self.draw(key, pool, family)?;
-        let held = self.networks.entry(key.network.clone()).or_default();
-        held.declined.insert(declined);
-        let declines = held.declines.entry(key.clone()).or_default();
-        *declines = declines.saturating_add(1);
-        Some(other)
-    }
-
-    fn choose(&self, key: &LeaseKey, request: Request<'_, A>) -> (Option<A>, Option<NoAddress>) {
-        if let Some(reserved) = request.reserved {
-            match self.holder(&key.network, reserved) {
-                None => return (Some(reserved), None),
-                Some(holder) if holder == key => return (Some(reserved), None),
-                // An entry without `nic` belongs to the first NIC that leased it; this NIC of the
-                // same VM is served from the ranges.
-                Some(holder) if holder.vm == key.vm && !request.entry_names_nic => {}
-                // Two VMs cannot have it: the holder keeps it, and so does this VM what it has.
-                Some(holder) => {
-                    let reason = NoAddress::Held {
-                        address: reserved.to_string(),
-                        holder: format!("{} {}", holder.vm, holder.nic),
-                    };
-                    return (request.held, Some(reason));
-                }
-            }
-        }
-        if request.held.is_some() {
-            return (request.held, None);
-        }
-        if request.pool.ranges.is_empty() {
-            return (None, Some(NoAddress::NotReserved(request.family)));
-        }
-        match self.draw(key, request.pool, request.family) {
-            Some(address) => (Some(address), None),
-            None => (None, Some(NoAddress::Exhausted(request.family))),
-        }
-    }
-
-    /// Takes the first free address of a sequence that the key alone decides: so that even a table
-    /// made anew gives most VMs the address that they had.
-    fn draw(&self, key: &LeaseKey, pool: &Pool<A>, family: &str) -> Option<A> {
-        let held = self.networks.get(&key.network);
-        let is_free = |address: &A| {
-            pool.contains(*address)
-                && held.is_none_or(|held| {
-                    !held.by_address.contains_key(address) && !held.declined.contains(address)
-                })
-        };
-        let size = pool.size();
-        let start = |attempt: u8| preference(key, family, attempt).checked_rem(size).unwrap_or(0);
-        let by_hash =
-            (0..HASHED_ATTEMPTS).filter_map(|attempt| pool.nth(start(attempt))).find(is_free);
-        if by_hash.is_some() {
-            return by_hash;
-        }
-        // A crowded range: walk it once around. What blocks an address is held, declined or never
-        // given, so that many steps and one more meet a free one if there is any.
-        let taken =
-            held.map_or(0, |held| held.by_address.len().saturating_add(held.declined.len()));
-        let steps = u128::try_from(taken.saturating_add(pool.never.len()).saturating_add(1))
-            .unwrap_or(u128::MAX)
-            .min(size);
-        let first = start(0);
-        (0..steps)
-            .filter_map(|step| pool.nth(first.saturating_add(step).checked_rem(size)?))
-            .find(is_free)
-    }
-
-    fn usage(&self, network: &NetworkName, pool: &Pool<A>) -> Usage {
-        let never_inside = pool.never.iter().filter(|address| in_ranges(pool, **address)).count();
-        let total = pool.size().saturating_sub(widen(never_inside));
-        let Some(held) = self.networks.get(network) else {
-            return Usage { leases: 0, free: narrow(total), total: narrow(total) };
-        };
-        let blocked = held.by_address.keys().chain(&held.declined).filter(|a| pool.contains(**a));
-        let blocked: HashSet<&A> = blocked.collect();
-        Usage {
-            leases: narrow(widen(held.by_address.len())),
-            free: narrow(total.saturating_sub(widen(blocked.len()))),
-            total: narrow(total),
-        }
-    }
-}
-
-impl<A> Default for Holders<A> {
-    fn default() -> Self {
-        Self { networks: HashMap::new() }
-    }
-}
-
-impl<A> Default for Held<A> {
-    fn default() -> Self {
-        Self { by_address: HashMap::new(), declined: HashSet::new(), declines: HashMap::new() }
-    }
-}
-
-fn in_ranges<A: PoolAddress>(pool: &Pool<A>, address: A) -> bool {
-    pool.ranges.iter().any(|range| range.first <= address && address <= range.last)
 }
 
 /// A held address outside today's ranges stays; one outside the subnet, or that the network itself
 /// uses by now, cannot.
-fn may_hold_ipv4(ipv4: &Ipv4Network, address: Ipv4Addr) -> bool {
+pub(super) fn may_hold_ipv4(ipv4: &Ipv4Network, address: Ipv4Addr) -> bool {
     let subnet = ipv4.subnet;
     // RFC 3021: a /31 has no network and no broadcast address, nor has a /32.
     let is_edge =
@@ -504,7 +438,7 @@ fn may_hold_ipv4(ipv4: &Ipv4Network, address: Ipv4Addr) -> bool {
         && address != ipv4.server_id
 }
 
-fn may_hold_ipv6(ipv6: &Ipv6Network, address: Ipv6Addr) -> bool {
+pub(super) fn may_hold_ipv6(ipv6: &Ipv6Network, address: Ipv6Addr) -> bool {
     // The subnet's zero address is the routers' anycast address (RFC 4291, section 2.6.1).
     ipv6.subnet.contains(&address) && address != ipv6.subnet.network()
 }
@@ -516,32 +450,3 @@ fn is_reserved<A: PartialEq>(
 ) -> bool {
     entry.is_some_and(|entry| of(entry).first() == Some(&address))
 }
-
-/// Returns a number that depends on the key, the family and the attempt alone, for ever: it is part
-/// of the promise that a lost store gives most VMs their old address.
-fn preference(key: &LeaseKey, family: &str, attempt: u8) -> u128 {
-    let LeaseKey { network, vm, nic } = key;
-    let mut hash = Sha256::new();
-    for part in [NetworkName::as_str(network), VmId::as_str(vm), NicName::as_str(nic), family] {
-        hash.update(part.as_bytes());
-        hash.update([0]);
-    }
-    hash.update([attempt]);
-    let digest: [u8; 32] = hash.finalize().into();
-    digest.first_chunk().map_or(0, |bytes| u128::from_be_bytes(*bytes))
-}
-
-fn widen(count: usize) -> u128 {
-    u128::try_from(count).unwrap_or(u128::MAX)
-}
-
-fn narrow(count: u128) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX)
-}
-
-/// How many addresses are tried by hash before the range is walked.
-const HASHED_ATTEMPTS: u8 = 8;
-
-/// How many addresses of one family a NIC may have set aside. More than a network in trouble needs;
-/// few enough that a hostile guest costs its neighbours nothing.
-const DECLINES_MAX: usize = 4;

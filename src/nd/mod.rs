@@ -1,6 +1,6 @@
 //! The router's side of Neighbor Discovery: advertisements, their schedule, what is withdrawn, and
 //! what is answered for the gateway's and the server's addresses (RFC 4861, RFC 4191, RFC 8106,
-//! RFC 8781, RFC 826, RFC 792, RFC 4443).
+//! RFC 8781, RFC 826, RFC 5227, RFC 792, RFC 4443).
 //!
 //! A guest's options are walked only to check their lengths: replies go to the MAC that the frame
 //! came from, never to one that an option names. pnet's option iterator is not used, because it
@@ -17,6 +17,7 @@
     )
 )]
 
+mod announcements;
 mod decide;
 mod echo;
 mod message;
@@ -26,6 +27,10 @@ mod reply;
 mod schedule;
 mod withdrawals;
 
+pub use announcements::{
+    Announcement, Announcements, ArpForm, write_arp_announcement, write_last_advertisement,
+    write_unsolicited_advertisement,
+};
 pub use echo::{handle_echo_ipv4, handle_echo_ipv6};
 pub use neighbors::Neighbors;
 pub use reply::Profile;

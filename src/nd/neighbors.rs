@@ -102,7 +102,7 @@ pub(super) enum Solicited {
 
 /// Puts together the gateway, if it is to be answered for, and our own address, if it is another:
 /// then nobody else would answer.
-fn ours<A: PartialEq>(gateway: Option<A>, answer: bool, own: A) -> [Option<A>; 2] {
+pub(super) fn ours<A: PartialEq>(gateway: Option<A>, answer: bool, own: A) -> [Option<A>; 2] {
     let own = if gateway.as_ref() == Some(&own) { None } else { Some(own) };
     [gateway.filter(|_| answer), own]
 }

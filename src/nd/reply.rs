@@ -97,6 +97,19 @@ impl Profile {
     }
 }
 
+/// Makes the sixteen bytes of the last advertisement of a router that is no more: lifetime 0 (RFC
+/// 4861, section 6.2.5). Flags and hop limit are those of our own advertisement, for a guest takes
+/// them from whichever comes last; with lifetime 0 the preference must be medium (RFC 4191, section
+/// 2.2).
+pub(super) fn last_header(ours: Option<&Profile>) -> [u8; 16] {
+    let header = ours.and_then(|ours| ours.advertisement.first_chunk::<16>());
+    let (hop_limit, flags) = match header {
+        Some([_, _, _, _, hop_limit, flags, ..]) => (*hop_limit, flags & !PREFERENCE),
+        None => (0, 0),
+    };
+    [ROUTER_ADVERTISEMENT, 0, 0, 0, hop_limit, flags, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+}
+
 /// Without a gateway nobody here forwards: not a default router.
 fn router_lifetime(ipv6: &Ipv6Parameters) -> u16 {
     if ipv6.gateway.is_some() { ipv6.ra.router_lifetime } else { 0 }
@@ -121,6 +134,8 @@ fn header(ipv6: &Ipv6Parameters) -> [u8; 16] {
 
 /// M (RFC 4861, section 4.2).
 const MANAGED: u8 = 0x80;
+/// The preference's two bits beside M and O (RFC 4191, section 2.2).
+const PREFERENCE: u8 = 0x18;
 /// O (RFC 4861, section 4.2).
 const OTHER: u8 = 0x40;
 
@@ -267,7 +282,8 @@ mod tests {
             .collect();
         for pair in profiles.windows(2) {
             let old = (Some(&pair[0]), crate::wire::Mac::default());
-            withdrawals.replace(crate::time::Mono::default(), old, Some(&pair[1]));
+            let now = crate::time::Mono::default();
+            withdrawals.replace((now, now), old, Some(&pair[1]));
         }
         let mut out = [0; 1_240];
         let length = profiles[4].write(&withdrawals, &mut out).unwrap();

@@ -20,8 +20,8 @@
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use super::reply::Profile;
-use super::{ROUTER_ADVERTISEMENT, options};
+use super::options;
+use super::reply::{Profile, last_header};
 use crate::network::{Lifetime, PrefixInformation};
 use crate::time::Mono;
 use crate::wire::Mac;
@@ -59,10 +59,11 @@ struct Router {
 }
 
 impl Withdrawals {
-    /// Takes note that `old` was advertised until now by `old_mac`, and that `new` is from now on.
+    /// Takes note that `old` was advertised until now by `old_mac`, and that `new` is from now on,
+    /// the first time at `first`: not before then the old router withdraws itself.
     pub fn replace(
         &mut self,
-        now: Mono,
+        (now, first): (Mono, Mono),
         (old, old_mac): (Option<&Profile>, Mac),
         new: Option<&Profile>,
     ) {
@@ -71,7 +72,7 @@ impl Withdrawals {
             self.withdraw_prefixes(now, old);
             if new.is_none_or(|new| old.is_router() && new.link_local() != old.link_local()) {
                 let router = RetiredRouter { link_local: old.link_local(), mac: old_mac };
-                self.retire(Router { router, left: MAX_FINAL_RTR_ADVERTISEMENTS, next: now });
+                self.retire(Router { router, left: MAX_FINAL_RTR_ADVERTISEMENTS, next: first });
             }
         }
         if let Some(new) = new {
@@ -107,15 +108,18 @@ impl Withdrawals {
         Some(router.router)
     }
 
-    /// Writes a last advertisement of a router: lifetime 0, and the prefixes to forget.
+    /// Writes a last advertisement of a router, beside which `ours` is sent: lifetime 0, and the
+    /// prefixes to forget.
     ///
     /// # Errors
     /// [`Full`] if it does not fit.
-    pub fn write_last_advertisement(&self, out: &mut [u8]) -> Result<usize, Full> {
+    pub fn write_last_advertisement(
+        &self,
+        ours: Option<&Profile>,
+        out: &mut [u8],
+    ) -> Result<usize, Full> {
         let mut writer = Writer::new(out);
-        writer.bytes(&[ROUTER_ADVERTISEMENT, 0, 0, 0])?;
-        // Hop limit, flags, timers: nothing is said of them (RFC 4861, section 4.2).
-        writer.zeros(12)?;
+        writer.bytes(&last_header(ours))?;
         self.write_prefixes(&mut writer)?;
         Ok(writer.len())
     }
@@ -208,7 +212,7 @@ const PREFIX_UNITS: u8 = 4;
 mod tests {
     use super::*;
     use crate::nd::tests::{GATEWAY_MAC, parameters};
-    use crate::network::{AddressMode, Ipv6Parameters};
+    use crate::network::{AddressMode, Ipv6Parameters, RouterPreference};
 
     const START: Mono = Mono::from_millis(1_000_000);
 
@@ -233,7 +237,7 @@ mod tests {
     fn replaced(profiles: &[Option<&Profile>]) -> Withdrawals {
         let mut withdrawals = Withdrawals::default();
         for pair in profiles.windows(2) {
-            withdrawals.replace(START, (pair[0], GATEWAY_MAC), pair[1]);
+            withdrawals.replace((START, START), (pair[0], GATEWAY_MAC), pair[1]);
         }
         withdrawals
     }
@@ -355,12 +359,21 @@ mod tests {
         let withdrawals = replaced(&[Some(&old), None]);
         assert_eq!(withdrawals.next_deadline(), Some(START));
         let mut out = [0xee; 200];
-        let length = withdrawals.write_last_advertisement(&mut out).unwrap();
+        let length = withdrawals.write_last_advertisement(None, &mut out).unwrap();
         assert_eq!(length, 48);
         let header = [134, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         assert_eq!(out[..16], header);
         assert_eq!(out[16..20], [3, 4, 64, 0xc0]);
-        assert_eq!(withdrawals.write_last_advertisement(&mut [0; 47]), Err(Full));
+        assert_eq!(withdrawals.write_last_advertisement(None, &mut [0; 47]), Err(Full));
+    }
+
+    #[test]
+    fn a_last_advertisement_says_of_the_network_what_ours_says() {
+        let ours = profile(|ipv6| ipv6.ra.preference = RouterPreference::Low);
+        let mut out = [0xee; 16];
+        let length = Withdrawals::default().write_last_advertisement(Some(&ours), &mut out);
+        assert_eq!(length, Ok(16));
+        assert_eq!(out, [134, 0, 0, 0, 64, 0xc0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     }
 
     #[test]

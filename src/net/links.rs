@@ -7,12 +7,16 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::pin::pin;
+use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
-use rtnetlink::packet_route::link::{LinkAttribute, LinkExtentMask, LinkFlags, LinkMessage};
+use rtnetlink::packet_route::link::{
+    InfoKind, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
+};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::{Handle, LinkGetRequest, MulticastGroup, new_multicast_connection};
+use tokio::time::timeout;
 
 use crate::wire::Mac;
 
@@ -29,6 +33,22 @@ pub struct Link {
     pub mtu: u32,
     /// Whether it is set up and operational (`IFF_RUNNING`, RFC 2863): frames sent earlier are lost.
     pub up: bool,
+    /// What it is, as far as that matters here.
+    pub kind: LinkKind,
+    /// The index of the bridge or bond that it is a port of.
+    pub master: Option<u32>,
+}
+
+/// What a network device is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkKind {
+    /// A Linux bridge.
+    Bridge,
+    /// A macvtap or ipvtap: what its guest sends leaves through it as if the node had sent it, and
+    /// only what comes in from the wire reaches the guest.
+    MacVtap,
+    /// Anything else.
+    Other,
 }
 
 /// What happened to the node's links.
@@ -78,14 +98,15 @@ impl LinkWatcher {
                     self.state = State::Stale(messages);
                 }
                 State::Stale(_) => {
-                    let links = all_links(&self.handle).await.map_err(|error| self.lost(&error))?;
+                    let links = answered(all_links(&self.handle)).await;
+                    let links = links.map_err(|error| self.lost(&error))?;
                     self.told = links.iter().map(|link| (link.ifindex, link.clone())).collect();
                     self.state.settle();
                     return Ok(LinkEvent::Snapshot(links));
                 }
                 State::Asking(_, ifindex) => {
                     let ifindex = *ifindex;
-                    let link = one_link(&self.handle, ifindex).await;
+                    let link = answered(one_link(&self.handle, ifindex)).await;
                     let link = link.map_err(|error| self.lost(&error))?;
                     self.state.settle();
                     if let Some(event) = note(&mut self.told, ifindex, link) {
@@ -164,6 +185,14 @@ fn note(told: &mut BTreeMap<u32, Link>, ifindex: u32, link: Option<Link>) -> Opt
     }
 }
 
+/// Waits for an answer, but not for ever: in an overrun the kernel throws answers away too.
+async fn answered<T>(question: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    match timeout(ANSWER_LIMIT, question).await {
+        Ok(answer) => answer,
+        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the kernel does not answer")),
+    }
+}
+
 async fn all_links(handle: &Handle) -> io::Result<Vec<Link>> {
     let mut answers = pin!(request(handle).execute());
     let mut links = Vec::new();
@@ -208,16 +237,30 @@ fn link(message: &LinkMessage) -> Option<Link> {
         mtu: 0,
         // Not LOWER_UP: it is set while the queue behind the carrier still drops everything.
         up: flags.contains(LinkFlags::Up | LinkFlags::Running),
+        kind: LinkKind::Other,
+        master: None,
     };
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(text) => name = Some(text.clone()),
             LinkAttribute::Address(octets) => link.mac = octets.as_slice().try_into().ok().map(Mac),
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
+            // 0: of no bridge any more.
+            LinkAttribute::Controller(master) => link.master = Some(*master).filter(|m| *m != 0),
+            LinkAttribute::LinkInfo(infos) => link.kind = kind(infos),
             _ => {}
         }
     }
     name.map(|name| Link { name, ..link })
+}
+
+fn kind(infos: &[LinkInfo]) -> LinkKind {
+    let kind = |info: &LinkInfo| match info {
+        LinkInfo::Kind(InfoKind::Bridge) => Some(LinkKind::Bridge),
+        LinkInfo::Kind(InfoKind::MacVtap | InfoKind::IpVtap) => Some(LinkKind::MacVtap),
+        _ => None,
+    };
+    infos.iter().find_map(kind).unwrap_or(LinkKind::Other)
 }
 
 fn told_error(error: &rtnetlink::Error) -> io::Error {
@@ -227,12 +270,16 @@ fn told_error(error: &rtnetlink::Error) -> io::Error {
     }
 }
 
+/// How long the kernel may take to answer a question.
+const ANSWER_LIMIT: Duration = Duration::from_secs(3);
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn a_link(name: &str, mtu: u32) -> Link {
-        Link { name: name.to_owned(), ifindex: 5, mac: None, mtu, up: true }
+        let (name, kind) = (name.to_owned(), LinkKind::Other);
+        Link { name, ifindex: 5, mac: None, mtu, up: true, kind, master: None }
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod packet_socket;
 
 pub use async_socket::{AsyncPacketSocket, Readable};
 pub use filter::Filter;
-pub use links::{Link, LinkEvent, LinkWatcher};
+pub use links::{Link, LinkEvent, LinkKind, LinkWatcher};
 pub use packet_socket::{PacketSocket, Received, RecvBatch, close_side_by_side, is_link_down};
 
 /// Asks the kernel for the index that an interface name has now.

@@ -1,7 +1,8 @@
 //! Patterns of `*` (any run) and `?` (any one), over text and over bytes.
 
 /// Matches the whole `text` against `pattern`, character by character.
-pub(super) fn matches_text(pattern: &str, text: &str) -> bool {
+#[must_use]
+pub fn matches_text(pattern: &str, text: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
     let text: Vec<char> = text.chars().collect();
     matches(&pattern, &text, Wildcards { run: '*', one: '?' })
@@ -39,7 +40,20 @@ fn matches<T: PartialEq>(pattern: &[T], text: &[T], wildcards: Wildcards<T>) -> 
                 let Some((after, taken)) = last_star else {
                     return false;
                 };
-                let taken = taken.saturating_add(1);
+                // The next place at which what follows the `*` may begin.
+                let rest = text.get(taken.saturating_add(1)..).unwrap_or_default();
+                let skipped = match pattern.get(after) {
+                    Some(wanted) if *wanted != one => {
+                        let Some(place) = rest.iter().position(|item| item == wanted) else {
+                            return false;
+                        };
+                        place
+                    }
+                    Some(_) => 0,
+                    // The `*` is the pattern's last: it takes all.
+                    None => return true,
+                };
+                let taken = taken.saturating_add(1).saturating_add(skipped);
                 last_star = Some((after, taken));
                 at = after;
                 seen = taken;
@@ -84,6 +98,46 @@ mod tests {
         assert!(matches_bytes(b"PXE*", b"PXE\xff\0"));
         assert!(matches_bytes(b"??", &[0, 255]));
         assert!(!matches_bytes(b"PXE", b"PXE\0"));
+    }
+
+    /// What a pattern means, without a thought for time.
+    fn means(pattern: &[u8], text: &[u8]) -> bool {
+        match (pattern, text) {
+            ([], _) => text.is_empty(),
+            ([b'*', rest @ ..], _) => (0..=text.len()).any(|taken| means(rest, &text[taken..])),
+            ([wanted, rest @ ..], [first, others @ ..]) => {
+                (*wanted == b'?' || wanted == first) && means(rest, others)
+            }
+            (_, []) => false,
+        }
+    }
+
+    /// Every text of these letters, up to a length.
+    fn texts(letters: &[u8], length: usize) -> Vec<Vec<u8>> {
+        let mut all = vec![Vec::new()];
+        for start in 0.. {
+            let Some(text) = all.get(start).filter(|text: &&Vec<u8>| text.len() < length) else {
+                break;
+            };
+            let longer: Vec<_> =
+                letters.iter().map(|letter| [text.as_slice(), &[*letter]].concat()).collect();
+            all.extend(longer);
+        }
+        all
+    }
+
+    #[test]
+    fn every_short_pattern_matches_what_it_means() {
+        let texts_of_two = texts(b"ab", 5);
+        for pattern in texts(b"ab*?", 5) {
+            for text in &texts_of_two {
+                assert_eq!(
+                    matches_bytes(&pattern, text),
+                    means(&pattern, text),
+                    "{pattern:?} {text:?}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -27,8 +27,11 @@ impl Network {
             dns: own(entry, |entry| entry.dns.as_ref(), &common.dns).clone(),
             ntp: own(entry, |entry| entry.ntp.as_ref(), &common.ntp).clone(),
             mtu: entry.and_then(|entry| entry.mtu).or(common.mtu),
-            captive_portal: common.captive_portal.clone(),
-            resolvers: common.resolvers.clone(),
+            captive_portal: entry
+                .and_then(|entry| entry.captive_portal.as_ref())
+                .or(common.captive_portal.as_ref())
+                .cloned(),
+            resolvers: own(entry, |entry| entry.resolvers.as_ref(), &common.resolvers).clone(),
             boot: own(entry, |entry| entry.boot.as_ref(), &self.boot).clone(),
             gateway: self.gateway.clone(),
             ipv4: self.ipv4.as_ref().map(|ipv4| ipv4_parameters(ipv4, entry, lease)),
@@ -107,7 +110,9 @@ mod tests {
     use super::*;
     use crate::lease::LeaseKey;
     use crate::network::tests::{entry, network};
-    use crate::network::{BootRule, Common, DomainName, Hostname};
+    use crate::network::{
+        BootRule, Common, DomainName, EncryptedResolver, Hostname, ServiceParameters,
+    };
     use crate::time::Wall;
 
     fn lease(vm: &str, nic: &str) -> Lease {
@@ -143,6 +148,13 @@ mod tests {
             domain: Some(domain("blue.example")),
             dns,
             mtu: Some(1450),
+            captive_portal: Some("https://blue.example/".parse().unwrap()),
+            resolvers: vec![EncryptedResolver {
+                name: domain("dns.example"),
+                addresses: Vec::new(),
+                priority: 1,
+                params: ServiceParameters::default(),
+            }],
             ..Common::default()
         };
         blue.ipv4.as_mut().unwrap().options = vec![option(66, b"a"), option(67, b"b")];
@@ -156,6 +168,8 @@ mod tests {
         assert_eq!(given.domain, Some(domain("blue.example")));
         assert_eq!(given.search, vec![domain("blue.example")]);
         assert_eq!(given.mtu, Some(1450));
+        assert_eq!(given.captive_portal.unwrap().as_str(), "https://blue.example/");
+        assert_eq!(given.resolvers.len(), 1);
         assert_eq!(given.server_duid, [7; 18]);
         let ipv4 = given.ipv4.unwrap();
         assert_eq!(ipv4.address, Some("10.0.0.10".parse().unwrap()));
@@ -171,14 +185,19 @@ mod tests {
             domain: Some(domain("db.example")),
             dns: Some(Vec::new()),
             mtu: Some(9000),
+            captive_portal: Some("https://own.example/".parse().unwrap()),
+            resolvers: Some(Vec::new()),
             ipv4_options: vec![option(67, b"c"), option(68, b"d")],
             ..entry("demo/web-1", None)
-        }];
+        }]
+        .into();
         let given = blue.parameters(&lease("demo/web-1", "default"), [0; 18]);
         assert_eq!(given.hostname.unwrap().as_str(), "db");
         assert_eq!(given.search, vec![domain("db.example")]);
         assert_eq!(given.dns, Vec::<IpAddr>::new());
         assert_eq!(given.mtu, Some(9000));
+        assert_eq!(given.captive_portal.unwrap().as_str(), "https://own.example/");
+        assert_eq!(given.resolvers, Vec::new());
         assert_eq!(
             given.ipv4.unwrap().options,
             vec![option(66, b"a"), option(67, b"c"), option(68, b"d")]
@@ -196,7 +215,8 @@ mod tests {
             VmEntry { boot: Some(rules("own")), ..entry("demo/own", None) },
             VmEntry { boot: Some(Arc::default()), ..entry("demo/none", None) },
             entry("demo/web-1", None),
-        ];
+        ]
+        .into();
         let boot = |vm| blue.parameters(&lease(vm, "default"), [0; 18]).boot;
         assert_eq!(boot("demo/own"), rules("own"));
         assert_eq!(boot("demo/none"), Arc::default());
@@ -209,7 +229,8 @@ mod tests {
         blue.vms = vec![
             VmEntry { mtu: Some(1), ..entry("demo/web-1", None) },
             VmEntry { mtu: Some(2), ..entry("demo/web-1", Some("eth1")) },
-        ];
+        ]
+        .into();
         let mtu = |nic| blue.parameters(&lease("demo/web-1", nic), [0; 18]).mtu;
         assert_eq!((mtu("eth1"), mtu("eth0")), (Some(2), Some(1)));
     }

@@ -5,6 +5,7 @@
 //! DHCPv4, DHCPv6 and router advertisements are all made from, so that they cannot disagree.
 
 mod boot;
+mod entries;
 mod glob;
 mod join;
 mod matching;
@@ -17,7 +18,8 @@ pub use boot::{
     Architecture, BootRule, BootUrl, BootUrlError, MAX_RULES, MAX_SERVER_NAME, MAX_TEXT,
     is_host_name,
 };
-pub use glob::matches_bytes;
+pub use entries::VmEntries;
+pub use glob::{matches_bytes, matches_text};
 pub use matching::{Match, choose};
 pub use names::{DomainName, DomainNameError, Hostname, HostnameTemplate};
 pub use parameters::{
@@ -55,8 +57,11 @@ pub struct Network {
     pub boot: Arc<[BootRule]>,
     /// What a DECLINE does.
     pub on_decline: OnDecline,
+    /// How long a VM must be unseen on every node, in seconds, before a newcomer that finds the
+    /// ranges full may have its addresses; `None`: for ever.
+    pub reclaim_after: Option<u32>,
     /// `[[vm]]`, in file order.
-    pub vms: Vec<VmEntry>,
+    pub vms: VmEntries,
 }
 
 /// The values that both families share; a `[[vm]]` entry replaces them one by one.
@@ -177,6 +182,10 @@ pub struct VmEntry {
     pub ntp: Option<Vec<IpAddr>>,
     /// Replaces the network's MTU.
     pub mtu: Option<u16>,
+    /// Replaces the network's captive portal.
+    pub captive_portal: Option<CaptivePortal>,
+    /// Replaces the network's encrypted resolvers; empty: none.
+    pub resolvers: Option<Vec<EncryptedResolver>>,
     /// Replaces the network's IPv4 routes.
     pub routes: Option<Vec<Ipv4Route>>,
     /// Replaces the network's boot rules; empty: no network boot.
@@ -191,10 +200,7 @@ impl Network {
     /// Finds the `[[vm]]` entry of one NIC: one that names the NIC goes before one that does not.
     #[must_use]
     pub fn vm_entry(&self, vm: &VmId, nic: &NicName) -> Option<&VmEntry> {
-        let of_vm = || self.vms.iter().filter(|entry| entry.id == *vm);
-        of_vm()
-            .find(|entry| entry.nic.as_ref() == Some(nic))
-            .or_else(|| of_vm().find(|entry| entry.nic.is_none()))
+        self.vms.find(vm, nic)
     }
 
     /// Returns the host name of one NIC: its entry's, else the template's.
@@ -244,12 +250,13 @@ pub(crate) mod tests {
             ipv6: None,
             boot: Arc::default(),
             on_decline: OnDecline::Keep,
-            vms: Vec::new(),
+            reclaim_after: None,
+            vms: VmEntries::default(),
         }
     }
 
     /// Makes a `[[vm]]` entry that overrides nothing.
-    pub(super) fn entry(vm: &str, nic: Option<&str>) -> VmEntry {
+    pub(crate) fn entry(vm: &str, nic: Option<&str>) -> VmEntry {
         VmEntry {
             id: vm.parse().unwrap(),
             nic: nic.map(|nic| nic.parse().unwrap()),
@@ -261,6 +268,8 @@ pub(crate) mod tests {
             dns: None,
             ntp: None,
             mtu: None,
+            captive_portal: None,
+            resolvers: None,
             routes: None,
             boot: None,
             ipv4_options: Vec::new(),

@@ -91,10 +91,14 @@ pub fn output_text(turn: &Turn, replies: &Outbox) -> String {
     };
     let mut text =
         format!("# {} {}: {verdict}\n", outcome.protocol.as_str(), outcome.message.as_str());
-    for reply in replies.frames() {
-        let _ = write!(text, "\n{}", to_hex(reply));
-    }
+    text.push_str(&frames_text(replies));
     text
+}
+
+/// Returns the bytes of frames as they stand in an `-out.txt`.
+#[must_use]
+pub fn frames_text(frames: &Outbox) -> String {
+    frames.frames().map(|frame| format!("\n{}", to_hex(frame))).collect()
 }
 
 /// Returns the text of an `-in.hex`: marks for what the kernel says, then the bytes.

@@ -22,7 +22,7 @@ mod link;
 mod told;
 
 pub use capture::{Capture, CaptureError, CaptureTime, CaptureWriter, Captured};
-pub use fixture::{Fixture, FixturePort, output_text};
+pub use fixture::{Fixture, FixturePort, frames_text, output_text};
 pub use link::{Ethernet, Unreadable};
 pub use told::Told;
 

@@ -11,6 +11,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 
@@ -33,7 +34,12 @@ impl EmbeddedStore {
     /// [`OpenError`] if the file is in use, may not be written, or is not a store of a known
     /// format; it is left as it was.
     pub fn open(directory: &Path) -> Result<Self, OpenError> {
-        let file = directory.join(FILE_NAME);
+        Self::open_named(directory, FILE_NAME)
+    }
+
+    /// As [`Self::open`], under another name.
+    pub(super) fn open_named(directory: &Path, name: &str) -> Result<Self, OpenError> {
+        let file = directory.join(name);
         create(directory, &file)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let opened = Connection::open_with_flags(&file, flags);
@@ -55,80 +61,95 @@ impl EmbeddedStore {
         }
     }
 
+    /// Writes a fresh store: leases, and rows that are none.
+    pub(super) fn fill(&mut self, leases: &[Lease], aside: &[SetAside]) -> Result<(), StoreError> {
+        let filled = replace_all(&mut self.connection, leases, aside, |_| Ok(()));
+        filled.map_err(|error| self.unwritten(&error))
+    }
+
+    /// Reads the rows that were set aside at earlier starts.
+    pub(super) fn read_damaged(connection: &Connection) -> rusqlite::Result<Vec<SetAside>> {
+        let mut statement = connection.prepare(row::SELECT_DAMAGED)?;
+        let mut rows = statement.query([])?;
+        let mut aside = Vec::new();
+        while let Some(row) = rows.next()? {
+            aside.push(SetAside { damage: Damage::Earlier, raw: row::raw(row) });
+        }
+        Ok(aside)
+    }
+
     /// Reads every row, the good ones apart from the others.
     fn scan(&self) -> rusqlite::Result<(Vec<Lease>, Vec<SetAside>)> {
-        let mut leases = Vec::new();
+        let expected: i64 =
+            self.connection.query_row("SELECT leases FROM summary", [], |row| row.get(0))?;
+        let mut leases: Vec<Lease> = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
         let mut aside = Vec::new();
-        let mut keys = HashSet::new();
+        let mut names = row::Names::default();
+        let mut is_ascending = true;
         let mut statement = self.connection.prepare(row::SELECT)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let damage = match row::decode(row) {
-                Ok(lease) if keys.insert(lease.key.clone()) => {
+            match names.decode(row) {
+                Ok(lease) => {
+                    is_ascending &= leases.last().is_none_or(|last| last.key < lease.key);
                     leases.push(lease);
-                    continue;
                 }
-                // A damaged key leads a search astray, so that another may have got in twice.
-                Ok(_) => Damage::Twice,
-                Err(damage) => damage,
-            };
-            aside.push(SetAside { damage, raw: row::raw(row) });
+                Err(damage) => aside.push(SetAside { damage, raw: row::raw(row) }),
+            }
+        }
+        if !is_ascending {
+            // A damaged key leads a search astray, so that another may have got in twice.
+            let mut keys = HashSet::new();
+            for lease in std::mem::take(&mut leases) {
+                if keys.insert(lease.key.clone()) {
+                    leases.push(lease);
+                } else {
+                    aside.push(SetAside { damage: Damage::Twice, raw: row::raw_of(&lease) });
+                }
+            }
         }
         Ok((leases, aside))
     }
 
-    /// Moves what is damaged to its own table and writes the good rows anew, in good order.
-    fn set_aside(&mut self, leases: &[Lease], aside: &[SetAside]) -> Result<(), WriteError> {
-        let transaction =
-            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let found = i64::try_from(clock::wall().0).unwrap_or(i64::MAX);
-        {
-            let mut insert = transaction.prepare(INSERT_DAMAGED)?;
-            for SetAside { damage, raw } in aside {
-                let [network, vm, nic, version, value, checksum] = raw;
-                let reason = damage.to_string();
-                insert
-                    .execute(params![found, reason, network, vm, nic, version, value, checksum])?;
-            }
-            // Without a condition SQLite frees the pages unread, whatever state they are in.
-            transaction.execute("DELETE FROM leases", [])?;
-            for lease in leases {
-                put(&transaction, lease)?;
-            }
+    /// Compares the rows that were read with the file's own count: a page that was lost without a
+    /// trace would be leases lost unseen.
+    fn check_count(&self, read: usize) -> Result<(), StoreError> {
+        let expected: i64 = self
+            .connection
+            .query_row("SELECT leases FROM summary", [], |row| row.get(0))
+            .map_err(|error| self.unreadable(&error.to_string()))?;
+        if i64::try_from(read) == Ok(expected) {
+            return Ok(());
         }
-        transaction.commit()?;
-        Ok(())
+        Err(self.unreadable(&format!("it says that it has {expected} leases, and has {read}")))
     }
 
     /// Asks SQLite whether the file's structure holds: a lost page would be leases lost unseen.
     fn check_structure(&self) -> Result<(), StoreError> {
-        let verdict: rusqlite::Result<String> =
-            self.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
-        match verdict {
-            Ok(verdict) if verdict == "ok" => Ok(()),
-            Ok(verdict) => {
-                // The verdict may have several lines; an error has one.
-                let verdict = verdict.split_whitespace().collect::<Vec<_>>().join(" ");
-                Err(self.unreadable(&format!("its structure is damaged ({verdict})")))
-            }
-            Err(error) => Err(self.unreadable(&error.to_string())),
-        }
+        check_structure(&self.connection).map_err(|error| match error {
+            WriteError::Structure(fault) => self.unreadable(&fault),
+            WriteError::Sqlite(error) => self.unreadable(&error.to_string()),
+            WriteError::Json(error) => self.unreadable(&error.to_string()),
+        })
     }
 
     fn unreadable(&self, fault: &str) -> StoreError {
-        StoreError(format!("reading {}: {fault}: {MOVE_ASIDE}", self.file.display()))
+        // As it is now it may be worth most to whoever looks into it: its log stays apart as well.
+        let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        StoreError(format!("reading {}: {fault}: {RECOVER}", self.file.display()))
     }
 
     fn unwritten(&self, error: &WriteError) -> StoreError {
         let file = self.file.display();
         StoreError(match error {
             WriteError::Json(error) => format!("writing {file}: {error}"),
+            WriteError::Structure(fault) => format!("writing {file}: {fault}: {RECOVER}"),
             WriteError::Sqlite(error) => match error.sqlite_error_code() {
                 Some(ErrorCode::DiskFull) => {
                     format!("writing {file}: no space is left on its file system: free some")
                 }
                 Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                    format!("writing {file}: {error}: {MOVE_ASIDE}")
+                    format!("writing {file}: {error}: {RECOVER}")
                 }
                 Some(_) | None => {
                     format!("writing {file}: {error}: look at the kernel's log for the disk")
@@ -141,17 +162,25 @@ impl EmbeddedStore {
 impl LeaseStore for EmbeddedStore {
     fn load(&mut self) -> Result<Loaded, StoreError> {
         let (leases, aside) = self.scan().map_err(|error| self.unreadable(&error.to_string()))?;
+        self.check_count(leases.len().saturating_add(aside.len()))?;
+        let earlier = Self::read_damaged(&self.connection)
+            .map_err(|error| self.unreadable(&error.to_string()))?;
         let mut damaged: Vec<String> =
             aside.iter().map(|row| format!("{}: {}", row::name(&row.raw), row.damage)).collect();
-        if !aside.is_empty() {
-            // The good rows can be served even if the bad ones cannot be moved.
-            if let Err(error) = self.set_aside(&leases, &aside) {
-                damaged.push(format!("not set aside: {}", self.unwritten(&error)));
-                return Ok(Loaded { leases, damaged });
+        if aside.is_empty() {
+            self.check_structure()?;
+        } else {
+            match replace_all(&mut self.connection, &leases, &aside, check_structure) {
+                Ok(()) => {}
+                Err(WriteError::Structure(fault)) => return Err(self.unreadable(&fault)),
+                // The good rows can be served even if the bad ones cannot be moved.
+                Err(error) => {
+                    damaged.push(format!("not set aside: {}", self.unwritten(&error)));
+                }
             }
         }
-        self.check_structure()?;
-        Ok(Loaded { leases, damaged })
+        let withheld = aside.iter().chain(&earlier).filter_map(|row| row::withheld(&row.raw));
+        Ok(Loaded { withheld: withheld.collect(), leases, damaged })
     }
 
     fn write(&mut self, changes: &[Change]) -> Result<(), StoreError> {
@@ -162,9 +191,9 @@ impl LeaseStore for EmbeddedStore {
 
 /// A row that is not served.
 #[derive(Debug)]
-struct SetAside {
-    damage: Damage,
-    raw: [Value; COLUMNS],
+pub(super) struct SetAside {
+    pub(super) damage: Damage,
+    pub(super) raw: [Value; COLUMNS],
 }
 
 /// What the file's header says.
@@ -186,6 +215,8 @@ enum WriteError {
     Sqlite(#[from] rusqlite::Error),
     #[error(transparent)]
     Json(#[from] serde_json::Error),
+    #[error("{0}")]
+    Structure(String),
 }
 
 /// Makes the directory and an empty file where they are missing.
@@ -242,6 +273,11 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<Format> {
         transaction.pragma_update(None, "application_id", APPLICATION)?;
         transaction.pragma_update(None, "user_version", FORMAT)?;
         transaction.commit()?;
+    } else if format < 2 {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+        transaction.execute_batch(FROM_1_TO_2)?;
+        transaction.pragma_update(None, "user_version", 2)?;
+        transaction.commit()?;
     }
     Ok(Format::Known)
 }
@@ -253,31 +289,74 @@ fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
 fn commit(connection: &mut Connection, changes: &[Change]) -> Result<(), WriteError> {
     // Dropped before the commit, a transaction is rolled back.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut more: i64 = 0;
     for change in changes {
         match change {
-            Change::Put(lease) => put(&transaction, lease)?,
+            Change::Put(lease) => more = more.saturating_add(put(&transaction, lease)?),
             Change::Delete(LeaseKey { network, vm, nic }) => {
                 let key = params![network.as_str(), vm.as_str(), nic.as_str()];
-                transaction.prepare_cached(DELETE)?.execute(key)?;
+                if transaction.prepare_cached(DELETE)?.execute(key)? > 0 {
+                    more = more.saturating_sub(1);
+                }
+                // A damaged row of the same NIC keeps its address no longer.
+                transaction.prepare_cached(DELETE_DAMAGED)?.execute(key)?;
             }
         }
+    }
+    if more != 0 {
+        transaction.execute("UPDATE summary SET leases = leases + ?1", [more])?;
     }
     transaction.commit()?;
     Ok(())
 }
 
-fn put(connection: &Connection, lease: &Lease) -> Result<(), WriteError> {
+/// Writes a lease; returns how many leases there are more by that.
+fn put(connection: &Connection, lease: &Lease) -> Result<i64, WriteError> {
     let (value, checksum) = row::encode(lease)?;
     let LeaseKey { network, vm, nic } = &lease.key;
-    connection.prepare_cached(PUT)?.execute(params![
-        network.as_str(),
-        vm.as_str(),
-        nic.as_str(),
-        row::VERSION,
-        value,
-        checksum
-    ])?;
+    let row = params![network.as_str(), vm.as_str(), nic.as_str(), row::VERSION, value, checksum];
+    if connection.prepare_cached(INSERT)?.execute(row)? > 0 {
+        return Ok(1);
+    }
+    connection.prepare_cached(UPDATE)?.execute(row)?;
+    Ok(0)
+}
+
+/// Writes the good rows anew, in good order, and moves what is damaged to its own table; undone if
+/// `check` finds a fault with what has come of it.
+fn replace_all(
+    connection: &mut Connection,
+    leases: &[Lease],
+    aside: &[SetAside],
+    check: impl FnOnce(&Connection) -> Result<(), WriteError>,
+) -> Result<(), WriteError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found = i64::try_from(clock::wall().0).unwrap_or(i64::MAX);
+    for SetAside { damage, raw } in aside {
+        let [network, vm, nic, version, value, checksum] = raw;
+        let row = params![found, damage.to_string(), network, vm, nic, version, value, checksum];
+        transaction.prepare_cached(INSERT_DAMAGED)?.execute(row)?;
+    }
+    // Without a condition SQLite frees the pages unread, whatever state they are in.
+    transaction.execute("DELETE FROM leases", [])?;
+    for lease in leases {
+        put(&transaction, lease)?;
+    }
+    let count = i64::try_from(leases.len()).unwrap_or(i64::MAX);
+    transaction.execute("UPDATE summary SET leases = ?1", [count])?;
+    check(&transaction)?;
+    transaction.commit()?;
     Ok(())
+}
+
+fn check_structure(connection: &Connection) -> Result<(), WriteError> {
+    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if verdict == "ok" {
+        return Ok(());
+    }
+    // The verdict may have several lines; an error has one.
+    let verdict = verdict.split_whitespace().collect::<Vec<_>>().join(" ");
+    Err(WriteError::Structure(format!("its structure is damaged ({verdict})")))
 }
 
 fn open_error(file: &Path, error: &rusqlite::Error) -> OpenError {
@@ -300,11 +379,11 @@ fn open_error(file: &Path, error: &rusqlite::Error) -> OpenError {
                 Ok(_) => OpenError::Unusable(format!("opening {path}: {error}")),
             }
         }
-        Some(ErrorCode::NotADatabase) => OpenError::Unusable(format!(
-            "opening {path}: it is not a lease store, or its first page is damaged: {MOVE_ASIDE}"
+        Some(ErrorCode::NotADatabase) => OpenError::Damaged(format!(
+            "opening {path}: it is not a lease store, or its first page is damaged: {RECOVER}"
         )),
         Some(ErrorCode::DatabaseCorrupt) => {
-            OpenError::Unusable(format!("opening {path}: {error}: {MOVE_ASIDE}"))
+            OpenError::Damaged(format!("opening {path}: {error}: {RECOVER}"))
         }
         Some(_) | None => OpenError::Unusable(format!("opening {path}: {error}")),
     }
@@ -317,21 +396,22 @@ fn no_permission(file: &Path, fault: &str) -> OpenError {
     ))
 }
 
-const FILE_NAME: &str = "leases.sqlite";
+pub(super) const FILE_NAME: &str = "leases.sqlite";
 
 /// How long a killed process may take to let go of the file.
 const DYING: Duration = Duration::from_secs(2);
 
 /// The format of the file as a whole: `user_version`.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 /// `application_id`: "lhld".
 const APPLICATION: i64 = 0x6c68_6c64;
 
-const MOVE_ASIDE: &str = "move it and its -wal aside and start again; keep both, they may still be \
-                          readable; until then VMs without a reservation may get other addresses";
+const RECOVER: &str = "`leasehold run --recover` saves what can be read and keeps the file under \
+                       another name; VMs without a reservation whose lease is lost may get other \
+                       addresses";
 
-const SETTINGS: &str = "
+pub(super) const SETTINGS: &str = "
     PRAGMA locking_mode = EXCLUSIVE;
     PRAGMA synchronous = FULL;
     PRAGMA temp_store = MEMORY;
@@ -355,15 +435,33 @@ const SCHEMA: &str = "
         reason TEXT NOT NULL,
         network ANY, vm ANY, nic ANY, version ANY, value ANY, checksum ANY
     ) STRICT;
+    CREATE TABLE summary (leases INTEGER NOT NULL) STRICT;
+    INSERT INTO summary (leases) VALUES (0);
 ";
 
-const PUT: &str = "
+/// Format 2 counts its leases, so that one that is lost is missed.
+const FROM_1_TO_2: &str = "
+    CREATE TABLE summary (leases INTEGER NOT NULL) STRICT;
+    INSERT INTO summary (leases) SELECT count(*) FROM leases;
+";
+
+const INSERT: &str = "
     INSERT INTO leases (network, vm, nic, version, value, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-    ON CONFLICT DO UPDATE SET
-        version = excluded.version, value = excluded.value, checksum = excluded.checksum
+    ON CONFLICT DO NOTHING
+";
+
+const UPDATE: &str = "
+    UPDATE leases SET version = ?4, value = ?5, checksum = ?6
+    WHERE network = ?1 AND vm = ?2 AND nic = ?3
 ";
 
 const DELETE: &str = "DELETE FROM leases WHERE network = ?1 AND vm = ?2 AND nic = ?3";
+
+/// What is set aside keeps text as bytes: it may not be UTF-8.
+const DELETE_DAMAGED: &str = "
+    DELETE FROM damaged
+    WHERE network = CAST(?1 AS BLOB) AND vm = CAST(?2 AS BLOB) AND nic = CAST(?3 AS BLOB)
+";
 
 const INSERT_DAMAGED: &str = "
     INSERT INTO damaged (found, reason, network, vm, nic, version, value, checksum)

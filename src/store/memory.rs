@@ -13,7 +13,7 @@ pub struct MemoryStore {
 
 impl LeaseStore for MemoryStore {
     fn load(&mut self) -> Result<Loaded, StoreError> {
-        Ok(Loaded { leases: self.leases.values().cloned().collect(), damaged: Vec::new() })
+        Ok(Loaded { leases: self.leases.values().cloned().collect(), ..Loaded::default() })
     }
 
     fn write(&mut self, changes: &[Change]) -> Result<(), StoreError> {

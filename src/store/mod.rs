@@ -5,15 +5,17 @@
 
 mod embedded;
 mod memory;
+mod recover;
 mod row;
 mod task;
 
 pub use embedded::EmbeddedStore;
 pub use memory::MemoryStore;
+pub use recover::Recovered;
 pub use task::{StoreHandle, StoreThread, spawn};
 
 use crate::config;
-use crate::lease::{Lease, LeaseKey};
+use crate::lease::{Lease, LeaseKey, Withheld};
 
 /// One change to be made durable.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +33,8 @@ pub struct Loaded {
     pub leases: Vec<Lease>,
     /// What could not, one line each: set aside, named, never served.
     pub damaged: Vec<String>,
+    /// The addresses that damaged rows name, this time or at an earlier start: nobody else's.
+    pub withheld: Vec<Withheld>,
 }
 
 /// A place that keeps leases. Called from one thread of its own; calls may block.
@@ -62,7 +66,10 @@ pub enum OpenError {
     /// The process may not read or write it.
     #[error("{0}")]
     NoPermission(String),
-    /// It is damaged, or of another format, or the system failed.
+    /// It is damaged: [`recover`] saves what can be read.
+    #[error("{0}")]
+    Damaged(String),
+    /// It is of another format, or the system failed.
     #[error("{0}")]
     Unusable(String),
 }
@@ -75,6 +82,22 @@ pub fn open(config: &config::Store) -> Result<Box<dyn LeaseStore>, OpenError> {
     match config {
         config::Store::Embedded { path } => Ok(Box::new(EmbeddedStore::open(path)?)),
         config::Store::Memory => Ok(Box::new(MemoryStore::default())),
+    }
+}
+
+/// Saves what can be read of a damaged store into a fresh one, and keeps the damaged one under
+/// another name. `progress` is told how many rows were read, and of how many, if that is known.
+///
+/// # Errors
+/// [`OpenError`] if it is in use, is not damaged but cannot be used, or if the fresh one cannot be
+/// written; nothing was changed then.
+pub fn recover(
+    config: &config::Store,
+    progress: &mut dyn FnMut(u64, Option<u64>),
+) -> Result<Recovered, OpenError> {
+    match config {
+        config::Store::Embedded { path } => recover::recover(path, progress),
+        config::Store::Memory => Ok(Recovered::Whole),
     }
 }
 

@@ -10,7 +10,7 @@ use rusqlite::Row;
 use rusqlite::types::{Value, ValueRef};
 use serde::{Deserialize, Serialize};
 
-use crate::lease::{Lease, LeaseKey};
+use crate::lease::{Lease, LeaseKey, NetworkName, NicName, Withheld};
 use crate::time::Wall;
 
 /// Why a row cannot be served.
@@ -28,6 +28,8 @@ pub(super) enum Damage {
     Value(String),
     #[error("an earlier row has the same key")]
     Twice,
+    #[error("set aside at an earlier start")]
+    Earlier,
 }
 
 /// Returns the value column of `lease` and the checksum over the whole row.
@@ -46,6 +48,29 @@ pub(super) fn encode(lease: &Lease) -> Result<(String, u32), serde_json::Error> 
     let LeaseKey { network, vm, nic } = key;
     let checksum = checksum([network.as_str(), vm.as_str(), nic.as_str()], VERSION, &value);
     Ok((value, checksum))
+}
+
+/// The names of the row before: most rows share two of them with it, and then the text as well.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    last: Option<(NetworkName, NicName)>,
+}
+
+impl Names {
+    /// As [`decode`], for many rows one after another.
+    pub(super) fn decode(&mut self, row: &Row<'_>) -> Result<Lease, Damage> {
+        let mut lease = decode(row)?;
+        match &self.last {
+            Some((network, nic)) if (network, nic) == (&lease.key.network, &lease.key.nic) => {
+                lease.key.network = network.clone();
+                lease.key.nic = nic.clone();
+            }
+            Some(_) | None => {
+                self.last = Some((lease.key.network.clone(), lease.key.nic.clone()));
+            }
+        }
+        Ok(lease)
+    }
 }
 
 /// Reads a row of [`SELECT`].
@@ -77,6 +102,53 @@ pub(super) fn raw(row: &Row<'_>) -> [Value; COLUMNS] {
         Ok(ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => Value::Blob(bytes.to_vec()),
         Ok(ValueRef::Null) | Err(_) => Value::Null,
     })
+}
+
+/// Copies a row that was good.
+pub(super) fn raw_of(lease: &Lease) -> [Value; COLUMNS] {
+    let LeaseKey { network, vm, nic } = &lease.key;
+    let text = |text: &str| Value::Blob(text.as_bytes().to_vec());
+    // What was read can be written.
+    let (value, checksum) = encode(lease).unwrap_or_default();
+    [
+        text(network.as_str()),
+        text(vm.as_str()),
+        text(nic.as_str()),
+        Value::Integer(VERSION),
+        text(&value),
+        Value::Integer(checksum.into()),
+    ]
+}
+
+/// Reads a row's key as bytes.
+pub(super) fn raw_key(row: &Row<'_>) -> [Vec<u8>; 3] {
+    std::array::from_fn(|column| match row.get_ref(column) {
+        Ok(ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => bytes.to_vec(),
+        Ok(ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Null) | Err(_) => Vec::new(),
+    })
+}
+
+/// Reads the addresses that a damaged row names, as far as that can be done: they may be in use.
+pub(super) fn withheld(raw: &[Value; COLUMNS]) -> Option<Withheld> {
+    let [network, vm, nic, _, value, _] = raw;
+    let text = |value: &Value| match value {
+        Value::Blob(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Value::Text(text) => text.clone(),
+        Value::Null | Value::Integer(_) | Value::Real(_) => String::new(),
+    };
+    let network: NetworkName = text(network).parse().ok()?;
+    let vm = text(vm).parse().ok();
+    let owner = vm.zip(text(nic).parse().ok());
+    let owner = owner.map(|(vm, nic)| LeaseKey { network: network.clone(), vm, nic });
+    let value = text(value);
+    let (ipv4, ipv6) = (named(&value, "\"ipv4\":\""), named(&value, "\"ipv6\":\""));
+    (ipv4.is_some() || ipv6.is_some()).then_some(Withheld { network, owner, ipv4, ipv6 })
+}
+
+/// Reads what stands behind `name` up to a quote: what is damaged may no longer be JSON.
+fn named<A: std::str::FromStr>(value: &str, name: &str) -> Option<A> {
+    let (_, behind) = value.split_once(name)?;
+    behind.split('"').next()?.parse().ok()
 }
 
 /// Names a row for a person, whatever its key columns hold.
@@ -143,6 +215,16 @@ pub(super) const VERSION: i64 = 1;
 /// Reads the columns that [`decode`] and [`raw`] expect.
 pub(super) const SELECT: &str =
     "SELECT network, vm, nic, version, value, checksum FROM leases ORDER BY network, vm, nic";
+
+/// The same from the end.
+pub(super) const SELECT_BACKWARDS: &str = "
+    SELECT network, vm, nic, version, value, checksum FROM leases
+    ORDER BY network DESC, vm DESC, nic DESC
+";
+
+/// The same of the rows that were set aside.
+pub(super) const SELECT_DAMAGED: &str =
+    "SELECT network, vm, nic, version, value, checksum FROM damaged";
 
 /// How many columns [`SELECT`] has.
 pub(super) const COLUMNS: usize = 6;

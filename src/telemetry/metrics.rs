@@ -39,6 +39,7 @@ pub struct NetworkMetrics {
     options_left_out: [Cell; PROTOCOLS],
     relay_information: Cell,
     arrivals: Cell,
+    announcements: Cell,
     reply_duration: [Histogram; PROTOCOLS],
 }
 
@@ -265,6 +266,12 @@ impl NetworkMetrics {
         }
     }
 
+    /// Counts frames that told arrived guests of their network.
+    pub fn announced(&self, frames: usize) {
+        let frames = u64::try_from(frames).unwrap_or(u64::MAX);
+        self.announcements.fetch_add(frames, Ordering::Relaxed);
+    }
+
     /// Counts frames that the kernel threw away unread, because the port's queue was full.
     pub fn queue_overran(&self, frames: u32) {
         let frames = u64::from(frames);
@@ -296,7 +303,7 @@ impl NetworkMetrics {
             Note::RelayInformation => {
                 self.relay_information.fetch_add(1, Ordering::Relaxed);
             }
-            Note::Released | Note::Declined => {}
+            Note::Released | Note::Declined | Note::Announced => {}
         }
     }
 
@@ -316,6 +323,7 @@ impl NetworkMetrics {
             options_left_out: array::from_fn(|_| Cell::new(0)),
             relay_information: Cell::new(0),
             arrivals: Cell::new(0),
+            announcements: Cell::new(0),
             reply_duration: array::from_fn(|place| {
                 let name = Protocol::ALL.get(place).map_or("", |protocol| protocol.as_str());
                 reply_duration.with_label_values(&[name])
@@ -354,7 +362,7 @@ impl State {
         families
     }
 
-    fn counter_families(&self) -> [MetricFamily; 8] {
+    fn counter_families(&self) -> [MetricFamily; 9] {
         let mut requests = counter("leasehold_requests_total", "Frames received, by message type.");
         let mut replies = counter("leasehold_replies_total", "Messages sent, by type.");
         let mut drops = counter("leasehold_drops_total", "Frames not answered, by reason.");
@@ -370,8 +378,11 @@ impl State {
             "leasehold_relay_information_total",
             "Answered DHCPv4 messages in which a VM sent a relay's option 82.",
         );
-        let mut arrivals =
-            counter("leasehold_arrivals_total", "Frames that show a VM has come to its port.");
+        let mut arrivals = counter("leasehold_arrivals_total", "VMs that came to their port.");
+        let mut announcements = counter(
+            "leasehold_announcements_total",
+            "Frames sent to VMs that came: the gateway's ARP and NA, RAs, retired routers' RAs.",
+        );
         let mut lost = counter(
             "leasehold_log_lines_dropped_total",
             "Log lines lost because the log's reader was too slow.",
@@ -398,10 +409,11 @@ impl State {
                 }
             }
             push_counted(&mut arrivals, &[("network", network)], &counters.arrivals);
+            push_counted(&mut announcements, &[("network", network)], &counters.announcements);
             push_counted(&mut relayed, &[("network", network)], &counters.relay_information);
         }
         push(&mut lost, &[], to_f64(logging::lines_dropped().into()));
-        [requests, replies, drops, foreign, left_out, relayed, arrivals, lost]
+        [requests, replies, drops, foreign, left_out, relayed, arrivals, announcements, lost]
     }
 
     fn gauge_families(&self) -> [MetricFamily; 9] {

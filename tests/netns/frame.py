@@ -5,6 +5,10 @@
 
 Prints `answered ADDRESS` or, after a second without an answer, `silent`.
 
+    frame.py rarp --source MAC [--interface NAME]
+
+Announces that MAC as a hypervisor does after a live migration (RFC 903).
+
     frame.py flood
 
 Sends DISCOVERs for three seconds, as fast as it can, and prints `sent COUNT`.
@@ -53,6 +57,12 @@ def frame(kind, source, chaddr, vlan):
     return BROADCAST + source + tag + b"\x08\x00" + ip + udp + bootp
 
 
+def rarp(mac):
+    nobody = bytes(4)
+    packet = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 3) + mac + nobody + mac + nobody
+    return (BROADCAST + mac + b"\x80\x35" + packet).ljust(60, b"\0")
+
+
 def answer(data):
     """Returns `yiaddr` of a DHCPv4 answer to our transaction, else None."""
     if len(data) < 42 + 240 or data[12:14] != b"\x08\x00" or data[23] != 17:
@@ -79,7 +89,7 @@ def flood(ours, data):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("kind", choices=["discover", "offer", "flood"])
+    parser.add_argument("kind", choices=["discover", "offer", "rarp", "flood"])
     parser.add_argument("--interface", default="eth0")
     parser.add_argument("--source")
     parser.add_argument("--chaddr")
@@ -92,6 +102,9 @@ def main():
     parse = lambda text: bytes.fromhex(text.replace(":", "")) if text else mac
     source = parse(options.source)
     chaddr = parse(options.chaddr) if options.chaddr else source
+    if options.kind == "rarp":
+        ours.send(rarp(source))
+        return
     if options.kind == "flood":
         flood(ours, frame("discover", source, chaddr, options.vlan))
         return

@@ -35,22 +35,40 @@ socket = "/x""#,
             "",
             r#"[[source]]
 kind = "ovs""#,
-            &[r#"2:8: kind "ovs" is unknown; write "ovsdb" or "static""#],
+            &[r#"2:8: kind "ovs" is unknown; write "ovsdb", "netdev" or "static""#],
         ),
         (
             "",
             r#"[[source]]
 kind = "netdev"
 match = ["vm-*"]
-vm = "lab/{interface}""#,
-            &[r#"2:8: kind "netdev" is not available in this version; write "ovsdb" or "static""#],
+vm = "lab/{name}"
+socket = "/x""#,
+            &[
+                r#"4:6: "vm" may use {interface} alone; an [[identity]] rule can take a name apart"#,
+                r#"5:10: "socket" belongs to a source of kind "ovsdb"; leave it out"#,
+            ],
+        ),
+        (
+            "",
+            r#"[[source]]
+kind = "netdev"
+match = ["vm-*"]
+vm = "lab/one""#,
+            &[r#"4:6: "vm" gives every interface the same VM; write one like "lab/{interface}""#],
+        ),
+        (
+            "",
+            r#"[[source]]
+kind = "netdev"
+match = []"#,
+            &[r#"3:9: "match" names no interface; write one like "vm-*""#],
         ),
         (
             OVSDB,
             r#"identity = ["libvirt", "kube-ovn", "lxd"]"#,
             &[
-                r#"3:24: identity "kube-ovn" is not available in this version; write "libvirt" or "openstack""#,
-                r#"3:36: identity "lxd" is unknown; write "libvirt" or "openstack""#,
+                r#"3:36: identity "lxd" is unknown; write "libvirt", "openstack", "kube-ovn", "ovn-kubernetes" or "ovs-cni""#,
             ],
         ),
         (

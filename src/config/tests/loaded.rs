@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::super::*;
 use super::{IPV4, IPV4_RANGE, IPV6, OVSDB, loaded, only_network, without_dir, written};
-use crate::network::{AddressMode, Lifetime, Mask, OnDecline, RouterPreference};
+use crate::network::{AddressMode, Lifetime, Mask, OnDecline, RouterPreference, VmEntries};
 use crate::wire::Mac;
 
 #[test]
@@ -131,7 +131,7 @@ fn a_minimal_network_has_the_documented_defaults() {
         (Lifetime(3_600), Some(1_800), Some(3_150))
     );
     assert_eq!((ipv4.mask, ipv4.rapid_commit), (Mask::Subnet, false));
-    assert_eq!((ipv6, vms, on_decline), (None, Vec::new(), OnDecline::Keep));
+    assert_eq!((ipv6, vms, on_decline), (None, VmEntries::default(), OnDecline::Keep));
     assert_eq!(hostname.as_str(), "{name}");
     assert_eq!(common, crate::network::Common::default());
     // Without `mac` the real router is left alone, and frames come from the server id's MAC.
@@ -214,16 +214,15 @@ fn the_routers_lifetime_follows_the_interval() {
 }
 
 #[test]
-fn gateway_keys_without_effect_are_named() {
+fn what_an_arriving_vm_is_told_is_read() {
     let text = format!(
         "{IPV6}[gateway]\nmac = \"0a:58:a9:fe:01:01\"\nannounce = true\nretire = [\"fe80::a\"]\n"
     );
     let config = loaded(OVSDB, &[("blue.toml", &text)]).unwrap();
-    let expected = [
-        r#"networks.d/blue.toml:7:12: "announce" has no effect in this version; leave it out"#,
-        r#"networks.d/blue.toml:8:10: "retire" has no effect in this version; leave it out"#,
-    ];
-    assert_eq!(config.warnings, expected);
+    assert_eq!(config.warnings, [""; 0]);
+    let gateway = &config.networks[0].gateway;
+    assert!(gateway.announce);
+    assert_eq!(gateway.retire, ["fe80::a".parse::<std::net::Ipv6Addr>().unwrap()]);
 }
 
 #[test]
@@ -375,7 +374,7 @@ fn settings_that_are_switched_off_in_the_shipped_files_load_too() {
         &[("blue.toml", &switched_on("networks.d/blue.toml"))],
     )
     .unwrap();
-    assert_eq!((config.sources.len(), config.identity.len()), (2, 1));
+    assert_eq!((config.sources.len(), config.identity.len()), (3, 1));
     assert_eq!(config.networks[0].vms[0].mtu, Some(9_000));
     assert_eq!(config.networks[0].matcher.vlan, Some(100));
 }

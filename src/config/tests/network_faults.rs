@@ -246,7 +246,7 @@ ranges = ["10.0.0.10-10.0.0.20"]"#,
         ),
         (
             "",
-            r#"reclaim-after = "30d"
+            r#"reclaim-after = "59m"
 on-decline = "drop"
 name = "blue"
 [ipv4]
@@ -254,7 +254,7 @@ subnet = "10.0.0.0/24"
 gateway = "10.0.0.1"
 ranges = ["10.0.0.10-10.0.0.20"]"#,
             &[
-                r#"1:17: reclaim-after "30d" is not available in this version; write "never""#,
+                r#"1:17: reclaim-after is "59m" and lease-time "1h", in which a guest need not be heard; write "1h" or more, or "never""#,
                 r#"2:14: on-decline "drop" is unknown; write "keep" or "reassign""#,
             ],
         ),

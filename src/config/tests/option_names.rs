@@ -10,6 +10,15 @@ fn in_table(lines: &str) -> Vec<(u16, Vec<u8>)> {
     given(&network.ipv4.unwrap().options)
 }
 
+/// What one VM is given by its own table of names.
+fn in_table_of_vm(lines: &str) -> Vec<(u16, Vec<u8>)> {
+    let network = only_network(&format!("{IPV4_RANGE}{VM_OPTIONS}{lines}\n"));
+    given(&network.vms[0].ipv4_options)
+}
+
+/// Three lines.
+const VM_OPTIONS: &str = "[[vm]]\nid = \"demo/a\"\n[vm.ipv4-options]\n";
+
 fn given(options: &[RawOption]) -> Vec<(u16, Vec<u8>)> {
     options.iter().map(|option| (option.code, option.body.to_vec())).collect()
 }
@@ -129,6 +138,9 @@ fn every_name_takes_a_value_of_its_kind_that_clients_can_read() {
             };
             assert_eq!(*code, u16::from(row.code), "{name}");
             assert_eq!(in_table(&format!("{name} = {value}")), [(*code, body.to_vec())]);
+            assert_eq!(in_table_of_vm(&format!("{name} = {value}")), [(*code, body.to_vec())]);
+            let of_vm = text.replace("[[option]]", "[[vm]]\nid = \"demo/a\"\n[[vm.option]]");
+            assert_eq!(only_network(&of_vm).vms[0].ipv4_options, options, "{name}");
         }
     }
 }
@@ -259,6 +271,8 @@ fn wrong_values_are_named_with_their_option() {
     ];
     for (line, fault) in cases {
         assert_network_faults(&[(IPV4_RANGE, &format!("[ipv4.options]\n{line}"), &[fault])]);
+        let of_vm = fault.replacen("7:", "9:", 1);
+        assert_network_faults(&[(IPV4_RANGE, &format!("{VM_OPTIONS}{line}"), &[&of_vm])]);
     }
     let long = format!(
         "[ipv4.options]\nvivco-suboptions = {{ enterprise = 1, hex = \"{}\" }}",
@@ -298,7 +312,7 @@ fn names_that_cannot_be_set_say_what_can() {
         ),
         (
             "v4-captive-portal = \"https://p\"",
-            r#"7:1: "v4-captive-portal" is not set as an option; write "captive-portal" above the first section"#,
+            r#"7:1: "v4-captive-portal" is not set as an option; write "captive-portal" above the first section, or in [[vm]]"#,
         ),
         (
             "mtu = 1400\ninterface-mtu = 1400",
@@ -354,4 +368,86 @@ fn names_that_cannot_be_set_say_what_can() {
             &[r#"7:8: options of family 6 have no names here; write "code""#],
         ),
     ]);
+}
+
+#[test]
+fn wrong_options_of_a_vm_are_named_where_they_stand() {
+    let vm = "[[vm]]\nid = \"demo/a\"\n";
+    let option = |lines: &str| format!("{vm}[[vm.option]]\n{lines}");
+    let cases = [
+        (
+            option("family = 4\nname = \"mtu\"\nvalue = \"x\""),
+            r#"11:9: "interface-mtu" is a string; write a number from 68 to 65535"#,
+        ),
+        (
+            option("family = 4\nname = \"mtu\"\nip = \"10.0.0.1\""),
+            r#"11:6: "ip" is not the type of option "interface-mtu"; write "u16""#,
+        ),
+        (
+            option("family = 4\ncode = 26\nu8 = 200"),
+            "8:1: option 26 (InterfaceMtu) cannot be read from this value; give it the type and \
+             length that its RFC says",
+        ),
+        (
+            option("family = 4\ncode = 54\nip = \"10.0.0.9\""),
+            "10:8: option 54 belongs to the protocol itself and cannot be set by code; leave it out",
+        ),
+        (
+            option("family = 6\ncode = 59\ntext = \"x\""),
+            "8:1: an option of family 6 needs [ipv6]; add it or leave this out",
+        ),
+        (
+            option("family = 4\nname = \"mtu\"\nu16 = 1400\n[vm.ipv4-options]\nmtu = 1400"),
+            "13:1: option 26 (interface-mtu) is set twice; keep one of them",
+        ),
+        (format!("{vm}ipv4-options = 4"), r#"8:16: "ipv4-options" is an integer; write a table"#),
+        (
+            format!("{vm}captive-portal = \"http://p\""),
+            r#"8:18: captive-portal "http://p": it does not begin with https://; the portal's API is reached by https"#,
+        ),
+        (
+            format!("{vm}dnr = [{{ name = \"a.b\", priority = 0 }}]"),
+            r#"8:35: "priority" is 0, which is out of range; write a number from 1 to 65535"#,
+        ),
+        (
+            format!("{vm}options = {{ mtu = 1400 }}"),
+            r#"8:1: unknown key "options" in [[vm]]; the nearest known key is "option""#,
+        ),
+    ];
+    for (lines, fault) in cases {
+        assert_network_faults(&[(IPV4_RANGE, &lines, &[fault])]);
+    }
+    let fault =
+        r#"7:1: "ipv4-options" needs [ipv4] in this network; add it or leave "ipv4-options" out"#;
+    let lines = format!("{VM_OPTIONS}mtu = 1400");
+    assert_network_faults(&[(IPV6, &lines, &[fault])]);
+}
+
+#[test]
+fn what_the_network_has_keys_for_can_be_set_for_one_vm() {
+    let network = only_network(&format!(
+        r#"{IPV4_RANGE}[[vm]]
+id = "demo/a"
+captive-portal = "https://portal.example/a"
+dnr = [{{ name = "dns.example" }}]
+[[vm.option]]
+family = 4
+code = 108
+u32 = 1800
+[[vm.option]]
+family = 4
+code = 116
+bool = true
+[[vm]]
+id = "demo/b"
+dnr = []
+"#
+    ));
+    let [a, b] = &network.vms[..] else { panic!("not two") };
+    assert_eq!(given(&a.ipv4_options), [(108, vec![0, 0, 7, 8]), (116, vec![1])]);
+    assert_eq!(a.captive_portal.as_ref().unwrap().as_str(), "https://portal.example/a");
+    let names: Vec<&str> =
+        a.resolvers.iter().flatten().map(|resolver| resolver.name.as_str()).collect();
+    assert_eq!(names, ["dns.example"]);
+    assert_eq!((b.captive_portal.as_ref(), b.resolvers.as_deref()), (None, Some(&[][..])));
 }

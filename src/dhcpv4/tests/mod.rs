@@ -3,6 +3,7 @@
 mod any_bytes;
 mod boot;
 mod client_fqdn;
+mod message;
 mod reply_options;
 mod room;
 mod states;

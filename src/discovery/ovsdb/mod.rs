@@ -56,7 +56,7 @@ impl Default for Pace {
         Self {
             probe: Duration::from_secs(5),
             first_retry: Duration::from_millis(100),
-            last_retry: Duration::from_secs(8),
+            last_retry: Duration::from_secs(2),
         }
     }
 }

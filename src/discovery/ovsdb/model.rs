@@ -161,6 +161,7 @@ impl<'a> Model<'a> {
             trunks,
             is_trunk,
             status: status(row, &external_ids),
+            fault: row.error.as_deref().map(fault),
             external_ids,
         })
     }
@@ -253,6 +254,11 @@ fn attached_mac(external_ids: &BTreeMap<String, String>) -> Option<Mac> {
 /// What a network device can be called passes as it is.
 fn printable(name: &str) -> String {
     name.chars().take(64).flat_map(char::escape_debug).collect()
+}
+
+/// Returns an error text as a listing may show it.
+fn fault(error: &str) -> String {
+    error.chars().take(128).flat_map(char::escape_debug).collect()
 }
 
 /// Tells whether Linux would give a device this name.

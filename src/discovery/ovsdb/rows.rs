@@ -41,7 +41,7 @@ impl Table {
         match self {
             Self::Bridge => &[],
             Self::Port => &["vlan_mode", "other_config"],
-            Self::Interface => &["other_config"],
+            Self::Interface => &["other_config", "error"],
         }
     }
 }
@@ -165,6 +165,7 @@ impl Row for PortRow {
 pub(super) struct InterfaceRow {
     pub(super) name: String,
     pub(super) kind: String,
+    pub(super) error: Option<String>,
     pub(super) external_ids: BTreeMap<String, String>,
     pub(super) other_config: BTreeMap<String, String>,
 }
@@ -174,6 +175,7 @@ impl Row for InterfaceRow {
         match column {
             "name" => self.name = text(value)?,
             "type" => self.kind = text(value)?,
+            "error" => self.error = set(value, text)?.pop(),
             "external_ids" => edit_map(&mut self.external_ids, map(value)?, edit),
             "other_config" => edit_map(&mut self.other_config, map(value)?, edit),
             _ => {}

@@ -270,7 +270,7 @@ async fn the_task_ends_when_nobody_listens() {
 #[test]
 fn the_wait_doubles_up_to_its_limit_and_a_quarter() {
     let pace = Pace::default();
-    for (failures, least) in [(0, 100), (1, 200), (6, 6400), (7, 8000), (40, 8000)] {
+    for (failures, least) in [(0, 100), (1, 200), (4, 1600), (5, 2000), (40, 2000)] {
         let (least, delay) = (Duration::from_millis(least), pace.delay(SourceId(0), failures));
         assert!(delay >= least && delay <= least + least / 4, "{failures}: {delay:?}");
     }

@@ -1,9 +1,11 @@
 //! Rows as their writers write them, and what is told about them.
 
+mod storm;
+
 use serde_json::json;
 
 use super::*;
-use crate::discovery::{Field, Identity, Unidentified};
+use crate::discovery::{Field, Identity, IdentityTrace, Seen, Unidentified};
 
 const BRIDGE: &str = "7c94c3a5-7663-4502-aa9a-485c3541226d";
 const PORT: &str = "03390b5b-7acb-4024-a422-6934c1b1a06a";
@@ -69,7 +71,12 @@ fn libvirt_port() -> Port {
         identity: Ok(Identity {
             vm: "vm-0".parse().unwrap(),
             nic: "nic-0".parse().unwrap(),
-            rule: "preset libvirt".into(),
+            trace: IdentityTrace {
+                rule: "preset libvirt".into(),
+                saw: [("external-ids:vm-id", "vm-0"), ("external-ids:iface-id", "nic-0")]
+                    .map(|(key, value)| Seen { key: key.into(), value: value.into() })
+                    .into(),
+            },
         }),
         mac: Some("52:54:00:aa:bb:cc".parse().unwrap()),
         network: None,
@@ -79,6 +86,7 @@ fn libvirt_port() -> Port {
         is_trunk: false,
         external_ids: ids.map(|(key, value)| (key.into(), value.into())).into(),
         status: PortStatus::Active,
+        fault: None,
     }
 }
 
@@ -102,7 +110,7 @@ fn an_os_vif_row_becomes_a_port() {
         ["iface-status", "active"], ["vm-uuid", "7d0f4b4e"],
     ]]});
     let port = port(&selection(), &rows("br-int", &json!({}), &interface));
-    assert_eq!(port.identity.unwrap().rule, "preset openstack");
+    assert_eq!(port.identity.unwrap().trace.rule, "preset openstack");
     assert_eq!(port.mac, Some("fa:16:3e:01:02:03".parse().unwrap()));
     assert_eq!((port.tag, port.is_trunk), (None, false));
 }
@@ -199,6 +207,21 @@ fn a_name_that_no_device_can_have_is_listed_escaped_and_not_served() {
 }
 
 #[test]
+fn what_the_switch_says_of_a_port_that_it_could_not_take_is_kept_until_it_could() {
+    let error = "could not open network device vnet0 (No such device)";
+    let row = json!({"name": "vnet0", "ofport": -1, "error": error});
+    let rows = rows("b", &json!({}), &row);
+    assert_eq!(port(&selection(), &rows).fault.as_deref(), Some(error));
+    let selection = selection();
+    let mut model = Model::new(&selection);
+    model.snapshot(&rows).unwrap();
+    let update = json!({"Interface": {INTERFACE: {"modify": {"error": ["set", []]}}}});
+    let events = model.update(&update).unwrap();
+    let [SourceEvent::Changed(port)] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!(port.fault, None);
+}
+
+#[test]
 fn a_port_whose_vm_is_on_another_node_is_inactive() {
     let ids = json!(["map", [["vm-id", "a"], ["iface-status", "inactive"]]]);
     let row = json!({"name": "vnet0", "external_ids": ids});
@@ -270,7 +293,9 @@ fn a_changed_row_of_any_of_the_three_tables_changes_the_port() {
     let edit = json!({"Interface": {INTERFACE: {"modify": {"external_ids":
         ["map", [["vm-id", "vm-1"]]]}}}});
     let mut expected = libvirt_port();
-    expected.identity.as_mut().unwrap().vm = "vm-1".parse().unwrap();
+    let identity = expected.identity.as_mut().unwrap();
+    identity.vm = "vm-1".parse().unwrap();
+    identity.trace.saw[0].value = "vm-1".into();
     expected.external_ids.insert("vm-id".into(), "vm-1".into());
     assert_eq!(model.update(&edit), Ok(vec![SourceEvent::Changed(expected.clone())]));
 

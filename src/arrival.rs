@@ -1,0 +1,288 @@
+//! When a VM has come to a port, and when it is told about the network there (clauses D3, D4).
+//!
+//! A live migration moves a running guest behind another port: it does not boot and asks for
+//! nothing, and what it knows of its gateway may belong to the node that it left. So the port waits
+//! for its guest, and tells it at once, and again after 1, 3 and 7 s.
+//!
+//! The rule that keeps this bounded, whatever a guest sends and however often it moves:
+//!
+//! - Where the guest is not known to be (the port is new, its link came up, the VM was heard
+//!   elsewhere), the first frame of the guest's is an arrival, whatever it says.
+//! - Where it is known to be, as where a VM comes back to a port that stayed, only an announcement
+//!   is one: a hypervisor's, if there was none for [`HYPERVISOR_QUIET`], since it sends several; a
+//!   guest's own, if there was none for [`GUEST_QUIET`], since some guests repeat theirs for ever.
+//! - There are at most [`AT_ONCE`] arrivals in a row, and one more every [`PERIOD`]. Further ones
+//!   wait: the guest is answered all the same, and its next frame is looked at again.
+
+use std::time::Duration;
+
+use crate::time::Mono;
+
+/// Whether one port's guest is there, and what it is still to be told.
+#[derive(Debug, Default)]
+pub struct Arrival {
+    presence: Presence,
+    /// When a hypervisor last announced the guest, or when it last arrived.
+    announced_by_hypervisor: Option<Mono>,
+    /// The same, for announcements of the guest's own.
+    announced_by_guest: Option<Mono>,
+    /// Until when the arrivals so far use up what [`PERIOD`] allows.
+    spent: Mono,
+    telling: Option<Telling>,
+}
+
+/// What a frame of the guest's says of its being there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    /// A hypervisor announces the guest: RARP.
+    Hypervisor,
+    /// The guest announces itself: gratuitous ARP, an unsolicited neighbour advertisement.
+    Guest,
+    /// It says something else, and shows that the guest is there.
+    Other,
+}
+
+/// Where the guest is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Presence {
+    /// Not known to be here.
+    #[default]
+    Away,
+    /// Here.
+    Here,
+}
+
+/// An arrival that the guest is being told about.
+#[derive(Debug, Clone, Copy)]
+struct Telling {
+    since: Mono,
+    /// Which of [`ROUNDS`] is next.
+    round: usize,
+    /// How much of it has been said.
+    place: usize,
+}
+
+impl Arrival {
+    /// Takes the guest for being here already: this program was restarted, the VM did not move.
+    pub fn settle(&mut self) {
+        self.presence = Presence::Here;
+    }
+
+    /// Takes the guest for being gone: nothing more is said, and its next frame is an arrival.
+    pub fn leave(&mut self) {
+        self.presence = Presence::Away;
+        self.telling = None;
+    }
+
+    /// Takes note of a frame of the guest's. Tells whether it is an arrival; if so, the first round
+    /// is due.
+    pub fn hear(&mut self, now: Mono, sign: Sign) -> bool {
+        let was_quiet =
+            |last: Option<Mono>, quiet| last.is_none_or(|last| now.since(last) >= quiet);
+        let after_quiet = match sign {
+            Sign::Hypervisor => {
+                was_quiet(self.announced_by_hypervisor.replace(now), HYPERVISOR_QUIET)
+            }
+            Sign::Guest => was_quiet(self.announced_by_guest.replace(now), GUEST_QUIET),
+            Sign::Other => false,
+        };
+        let is_news = match self.presence {
+            Presence::Away => true,
+            Presence::Here => after_quiet,
+        };
+        if !is_news || !self.afford(now) {
+            return false;
+        }
+        self.presence = Presence::Here;
+        // What follows the first frame of an arrival belongs to it.
+        self.announced_by_hypervisor = Some(now);
+        self.announced_by_guest = Some(now);
+        self.telling = Some(Telling { since: now, round: 0, place: 0 });
+        true
+    }
+
+    /// Returns when the next round is due.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Mono> {
+        let telling = self.telling?;
+        ROUNDS.get(telling.round).map(|delay| telling.since.after(*delay))
+    }
+
+    /// Returns what of the round that is due by `now` comes next, counted from 0; `None`: no round
+    /// is due.
+    #[must_use]
+    pub fn due(&self, now: Mono) -> Option<usize> {
+        let telling = self.telling?;
+        (self.next_deadline()? <= now).then_some(telling.place)
+    }
+
+    /// Goes on to what comes next in the round.
+    pub fn said(&mut self) {
+        if let Some(telling) = &mut self.telling {
+            telling.place = telling.place.saturating_add(1);
+        }
+    }
+
+    /// Ends the round. One that a late wake has missed is not made up for.
+    pub fn end_round(&mut self, now: Mono) {
+        let Some(telling) = self.telling else { return };
+        let missed = |delay: &&Duration| telling.since.after(**delay) <= now;
+        let round = ROUNDS.iter().take_while(missed).count();
+        self.telling =
+            (round < ROUNDS.len()).then_some(Telling { round, place: 0, since: telling.since });
+    }
+
+    /// Tells whether one more arrival is allowed now, and if so counts it.
+    fn afford(&mut self, now: Mono) -> bool {
+        let most = PERIOD.saturating_mul(AT_ONCE.saturating_sub(1));
+        if self.spent.since(now) > most {
+            return false;
+        }
+        self.spent = self.spent.max(now).after(PERIOD);
+        true
+    }
+}
+
+/// When the guest is told, after its arrival.
+const ROUNDS: [Duration; 4] =
+    [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(7)];
+
+/// How long a hypervisor has to be silent before its announcement is an arrival. QEMU sends its own
+/// within 2 s.
+pub const HYPERVISOR_QUIET: Duration = Duration::from_secs(3);
+/// The same for a guest: longer than those wait that announce themselves again and again.
+pub const GUEST_QUIET: Duration = Duration::from_secs(120);
+/// How many arrivals may follow each other at once: there, back, and there again.
+pub const AT_ONCE: u32 = 3;
+/// How often there may be one in the long run.
+pub const PERIOD: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Sign::{Guest, Hypervisor, Other};
+    use super::*;
+
+    const START: Mono = Mono::from_millis(1_000_000);
+
+    fn seconds(seconds: u64) -> Mono {
+        START.after(Duration::from_secs(seconds))
+    }
+
+    /// Ends the round that is due and returns when the next one is, in seconds after the start.
+    fn next(arrival: &mut Arrival, now: Mono) -> Option<u64> {
+        arrival.end_round(now);
+        arrival.next_deadline().map(|deadline| deadline.since(START).as_secs())
+    }
+
+    #[test]
+    fn the_first_frame_is_an_arrival_and_the_second_is_not_clause_d3() {
+        for sign in [Hypervisor, Guest, Other] {
+            let mut arrival = Arrival::default();
+            assert_eq!(arrival.next_deadline(), None);
+            assert!(arrival.hear(START, sign));
+            assert!(!arrival.hear(START, Other));
+            // QEMU announces a VM five times within half a second.
+            for _ in 0..5 {
+                assert!(!arrival.hear(seconds(1), Hypervisor));
+            }
+            assert!(!arrival.hear(seconds(2), Guest));
+        }
+    }
+
+    #[test]
+    fn the_guest_is_told_at_once_and_after_1_3_and_7_s_clause_d4() {
+        let mut arrival = Arrival::default();
+        arrival.hear(START, Other);
+        assert_eq!(arrival.next_deadline(), Some(START));
+        assert_eq!(arrival.due(START), Some(0));
+        arrival.said();
+        assert_eq!(arrival.due(START), Some(1));
+        assert_eq!(next(&mut arrival, START), Some(1));
+        assert_eq!(arrival.due(START), None);
+        assert_eq!(arrival.due(seconds(1)), Some(0));
+        assert_eq!(next(&mut arrival, seconds(1)), Some(3));
+        assert_eq!(next(&mut arrival, seconds(3)), Some(7));
+        assert_eq!(next(&mut arrival, seconds(7)), None);
+        assert_eq!(arrival.due(seconds(100)), None);
+    }
+
+    #[test]
+    fn a_late_wake_tells_once_and_goes_on_with_what_is_to_come() {
+        let mut arrival = Arrival::default();
+        arrival.hear(START, Other);
+        assert_eq!(next(&mut arrival, seconds(5)), Some(7));
+    }
+
+    #[test]
+    fn a_guest_that_left_is_told_nothing_and_arrives_again() {
+        let mut arrival = Arrival::default();
+        arrival.hear(START, Other);
+        arrival.leave();
+        assert_eq!((arrival.next_deadline(), arrival.due(seconds(9))), (None, None));
+        assert!(arrival.hear(seconds(2), Other));
+        assert_eq!(arrival.next_deadline(), Some(seconds(2)));
+    }
+
+    #[test]
+    fn a_settled_guest_arrives_only_by_announcing_itself() {
+        let mut arrival = Arrival::default();
+        arrival.settle();
+        assert!(!arrival.hear(START, Other));
+        assert!(arrival.hear(seconds(1), Hypervisor));
+    }
+
+    #[test]
+    fn a_guest_that_announces_itself_for_ever_has_arrived_once() {
+        let mut arrival = Arrival::default();
+        let arrivals = (0..1_000).filter(|at| arrival.hear(seconds(at * 60), Guest));
+        assert_eq!(arrivals.count(), 1);
+        assert!(arrival.hear(seconds(60_200), Guest));
+    }
+
+    #[test]
+    fn a_vm_that_comes_back_to_a_port_that_stayed_arrives_by_its_hypervisors_word() {
+        let mut arrival = Arrival::default();
+        assert!(arrival.hear(START, Other));
+        // The guest's own announcement is just before the hypervisor's.
+        assert!(!arrival.hear(seconds(9), Guest));
+        assert!(arrival.hear(seconds(9), Hypervisor));
+        assert!(!arrival.hear(seconds(10), Hypervisor));
+    }
+
+    #[test]
+    fn a_vm_that_flaps_arrives_three_times_at_once_and_then_every_half_minute() {
+        let mut arrival = Arrival::default();
+        let arrivals: Vec<u64> = (0..120)
+            .filter(|at| {
+                arrival.leave();
+                arrival.hear(seconds(*at), Other)
+            })
+            .collect();
+        assert_eq!(arrivals, [0, 1, 2, 30, 60, 90]);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_arrivals_are_bounded(
+            events in prop::collection::vec((0_u64..20_000, 0_u8..5), 0..300),
+        ) {
+            let mut arrival = Arrival::default();
+            let mut now = START;
+            let mut arrivals = 0;
+            for (wait, event) in events {
+                now = now.after(Duration::from_millis(wait));
+                match event {
+                    0 => arrival.leave(),
+                    1 => arrival.settle(),
+                    2 => arrivals += u64::from(arrival.hear(now, Hypervisor)),
+                    3 => arrivals += u64::from(arrival.hear(now, Guest)),
+                    _ => arrivals += u64::from(arrival.hear(now, Other)),
+                }
+            }
+            let allowed = u64::from(AT_ONCE) + now.since(START).as_secs() / PERIOD.as_secs();
+            prop_assert!(arrivals <= allowed, "{arrivals} arrivals, {allowed} allowed");
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Where a VM is: the port, and the node, whose guest was heard last (clauses D3, D6).
+
+use super::supervisor::Supervisor;
+use crate::clock;
+use crate::lease::{LeaseChange, LeaseKey, Occasion};
+use crate::outcome::Message;
+
+impl Supervisor {
+    /// Takes note that a VM has come to a port of this node. Other ports of the same NIC, as during
+    /// a migration, go on being served with the same lease, and wait for their guest again.
+    pub(super) async fn arrived(&mut self, interface: &str, key: &LeaseKey, by: Message) {
+        let occasion = Occasion { node: &self.config.node, wall: clock::wall() };
+        let before = self.table.arrived(key, occasion);
+        if before.is_some() {
+            self.writes.note(key, LeaseChange::Details);
+            self.write();
+        }
+        // There are few arrivals on each port, however often its guest moves: see `arrival.rs`.
+        let (vm, nic) = (&key.vm, &key.nic);
+        let from = before.filter(|node| *node != self.config.node);
+        let (from, by) = (from.as_deref(), by.as_str());
+        tracing::info!(interface, %vm, %nic, from, by, "the VM has come to its port");
+        self.ports.guest_came(interface);
+        self.vm_is_at(key, Some(interface), &format!("at {interface}")).await;
+    }
+
+    /// Takes note that a VM is at `place`, in words, which is another node unless it is `port` of
+    /// this one: its other ports here tell it nothing more until it speaks there.
+    pub(super) async fn vm_is_at(&mut self, key: &LeaseKey, port: Option<&str>, place: &str) {
+        self.ports.guest_left(key, port, place).await;
+    }
+}

@@ -1,0 +1,356 @@
+//! The ports that the last process served, for a start while their database is away.
+//!
+//! They stand in one small file beside the lease store. It is read once. If a source cannot reach
+//! its database at the start, the ports that it named last are served as they were, each only if
+//! its device is still the one that it was: same name, same index, same MAC, since the same boot.
+//! The source's first snapshot replaces them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::claims::Claims;
+use super::links::Links;
+use crate::clock;
+use crate::config::{Config, Source, Store};
+use crate::discovery::{Identity, IdentityTrace, Port, PortStatus, Seen, SourceId};
+use crate::lease::{NicName, VmId};
+use crate::net::Link;
+use crate::time::Mono;
+
+/// What is remembered of the ports, and where it is kept.
+pub(super) struct Remembered {
+    boot: String,
+    /// What the file said of each source, until the source has spoken.
+    last: BTreeMap<SourceId, Vec<KeptPort>>,
+    /// By which rules each source spoke last.
+    rules: HashMap<SourceId, String>,
+    /// The devices of ports that are served from memory.
+    devices: HashMap<(SourceId, String), Device>,
+    /// When the file is written next; none while it is up to date.
+    due: Option<Mono>,
+    writer: Option<Writer>,
+}
+
+/// Writes the file, one text after another, the newest alone if they come fast.
+struct Writer {
+    texts: watch::Sender<Vec<u8>>,
+    task: JoinHandle<()>,
+}
+
+/// The whole file.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Kept {
+    /// The boot that device indexes belong to.
+    boot: String,
+    sources: Vec<KeptSource>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct KeptSource {
+    /// A digest of what the files say of the source and of identities: under other rules the ports
+    /// may be other VMs'.
+    rules: String,
+    ports: Vec<KeptPort>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct KeptPort {
+    interface: String,
+    device: Device,
+    vm: VmId,
+    nic: NicName,
+    rule: String,
+    saw: Vec<(String, String)>,
+    mac: Option<String>,
+    bridge: Option<String>,
+    tag: Option<u16>,
+    trunks: Vec<u16>,
+    is_trunk: bool,
+    external_ids: BTreeMap<String, String>,
+    inactive: bool,
+}
+
+/// What tells one network device from another of the same name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Device {
+    ifindex: u32,
+    mac: Option<String>,
+}
+
+impl Remembered {
+    /// Reads the file of the last process; with a store that keeps nothing there is none.
+    pub(super) fn open(config: &Config) -> Self {
+        let mut remembered = Self {
+            boot: boot(),
+            last: BTreeMap::new(),
+            rules: HashMap::new(),
+            devices: HashMap::new(),
+            due: None,
+            writer: None,
+        };
+        let Some(path) = path(&config.store) else { return remembered };
+        match read(&path) {
+            Ok(kept) => remembered.take_in(kept, config),
+            Err(error) => tracing::warn!(
+                %error,
+                "reading {}; ports are served once their database answers",
+                path.display()
+            ),
+        }
+        remembered.writer = Some(Writer::start(path));
+        remembered
+    }
+
+    fn take_in(&mut self, kept: Kept, config: &Config) {
+        if kept.boot != self.boot || self.boot.is_empty() {
+            return;
+        }
+        let mut by_rules: HashMap<String, Vec<KeptPort>> =
+            kept.sources.into_iter().map(|source| (source.rules, source.ports)).collect();
+        for (id, source) in databases(config) {
+            if let Some(ports) = by_rules.remove(&rules(config, source)) {
+                self.last.insert(id, ports);
+            }
+        }
+    }
+
+    /// Returns the ports that a source named last, if it has not spoken since the start.
+    pub(super) fn recall(&mut self, source: SourceId, config: &Config) -> Option<Vec<Port>> {
+        let kept = self.last.remove(&source).filter(|ports| !ports.is_empty())?;
+        self.note_rules(source, config);
+        for port in &kept {
+            self.devices.insert((source, port.interface.clone()), port.device.clone());
+        }
+        Some(kept.into_iter().map(Port::from).collect())
+    }
+
+    /// Takes note that a source has spoken: what it says goes for everything.
+    pub(super) fn heard(&mut self, source: SourceId, config: &Config) {
+        self.note_rules(source, config);
+        self.last.remove(&source);
+        self.devices.retain(|(of, _), _| *of != source);
+    }
+
+    fn note_rules(&mut self, source: SourceId, config: &Config) {
+        if let Some(of) = config.sources.get(source.0) {
+            self.rules.insert(source, rules(config, of));
+        }
+    }
+
+    /// Forgets what no source has confirmed and nothing is served by: the files say something else
+    /// now.
+    pub(super) fn forget_unheard(&mut self) {
+        self.last.clear();
+    }
+
+    /// Says why a port must not be served from memory; `None`: it may, or it is not.
+    pub(super) fn doubt(
+        &self,
+        source: SourceId,
+        interface: &str,
+        link: Option<&Link>,
+    ) -> Option<&'static str> {
+        // Without a device there is nothing to mistake.
+        let (known, link) = (self.devices.get(&(source, interface.to_owned()))?, link?);
+        (*known != Device::of(link)).then_some(ANOTHER_DEVICE)
+    }
+
+    /// Counts the ports of a source that are known from memory alone.
+    pub(super) fn count(&self, source: SourceId) -> usize {
+        self.devices.keys().filter(|(of, _)| *of == source).count()
+    }
+
+    /// Has the file written soon, once for many changes.
+    pub(super) fn changed(&mut self) {
+        if self.writer.is_some() {
+            self.due.get_or_insert_with(|| clock::mono().after(WRITE_DELAY));
+        }
+    }
+
+    /// Returns when [`Self::write`] is to be called.
+    pub(super) const fn due(&self) -> Option<Mono> {
+        self.due
+    }
+
+    /// Has the file written with the ports as they are now.
+    pub(super) fn write(&mut self, config: &Config, claims: &Claims, links: &Links) {
+        self.due = None;
+        let Some(writer) = &self.writer else { return };
+        let ports = |id: SourceId| match self.last.get(&id) {
+            // It has not spoken yet.
+            Some(last) => last.clone(),
+            None => {
+                let ports = claims.of(id).filter_map(|port| {
+                    let known = self.devices.get(&(id, port.interface.clone())).cloned();
+                    let device = || links.get(&port.interface).map(Device::of);
+                    KeptPort::of(port, known.or_else(device)?)
+                });
+                ports.collect()
+            }
+        };
+        let sources = databases(config).map(|(id, source)| KeptSource {
+            // After a reload it may not have spoken by its new rules yet.
+            rules: self.rules.get(&id).cloned().unwrap_or_else(|| rules(config, source)),
+            ports: ports(id),
+        });
+        let kept = Kept { boot: self.boot.clone(), sources: sources.collect() };
+        if let Ok(text) = serde_json::to_vec(&kept) {
+            let _ = writer.texts.send(text);
+        }
+    }
+
+    /// Waits until what was to be written is.
+    pub(super) async fn close(self) {
+        if let Some(Writer { texts, task }) = self.writer {
+            drop(texts);
+            let _ = task.await;
+        }
+    }
+}
+
+impl Writer {
+    fn start(path: PathBuf) -> Self {
+        let (texts, mut given) = watch::channel(Vec::new());
+        let task = tokio::spawn(async move {
+            let mut last_error = String::new();
+            // A text that came before the sender went is still seen.
+            while given.changed().await.is_ok() {
+                let text = given.borrow_and_update().clone();
+                let target = path.clone();
+                let written = tokio::task::spawn_blocking(move || replace(&target, &text)).await;
+                let error = match written {
+                    Ok(Err(error)) => error.to_string(),
+                    Ok(Ok(())) | Err(_) => String::new(),
+                };
+                if !error.is_empty() && error != last_error {
+                    tracing::warn!(%error, "writing {}", path.display());
+                }
+                last_error = error;
+            }
+        });
+        Self { texts, task }
+    }
+}
+
+impl Device {
+    fn of(link: &Link) -> Self {
+        Self { ifindex: link.ifindex, mac: link.mac.map(|mac| mac.to_string()) }
+    }
+}
+
+impl KeptPort {
+    /// Makes the entry of a port; `None`: there is nothing in it to serve.
+    fn of(port: &Port, device: Device) -> Option<Self> {
+        let Identity { vm, nic, trace } = port.identity.as_ref().ok()?;
+        let inactive = match port.status {
+            PortStatus::Active => false,
+            PortStatus::Inactive => true,
+            PortStatus::NoDevice(_) => return None,
+        };
+        Some(Self {
+            interface: port.interface.clone(),
+            device,
+            vm: vm.clone(),
+            nic: nic.clone(),
+            rule: trace.rule.clone(),
+            saw: trace.saw.iter().map(|seen| (seen.key.clone(), seen.value.clone())).collect(),
+            mac: port.mac.map(|mac| mac.to_string()),
+            bridge: port.bridge.clone(),
+            tag: port.tag,
+            trunks: port.trunks.clone(),
+            is_trunk: port.is_trunk,
+            external_ids: port.external_ids.clone(),
+            inactive,
+        })
+    }
+}
+
+impl From<KeptPort> for Port {
+    fn from(kept: KeptPort) -> Self {
+        let saw = kept.saw.into_iter().map(|(key, value)| Seen { key, value }).collect();
+        let trace = IdentityTrace { rule: kept.rule, saw };
+        let identity = Identity { vm: kept.vm, nic: kept.nic, trace };
+        Self {
+            mac: kept.mac.and_then(|mac| mac.parse().ok()),
+            bridge: kept.bridge,
+            tag: kept.tag,
+            trunks: kept.trunks,
+            is_trunk: kept.is_trunk,
+            external_ids: kept.external_ids,
+            status: if kept.inactive { PortStatus::Inactive } else { PortStatus::Active },
+            ..Self::new(kept.interface, Ok(identity))
+        }
+    }
+}
+
+/// Returns the sources that may be away at a start: the others say at once what they have.
+fn databases(config: &Config) -> impl Iterator<Item = (SourceId, &Source)> {
+    let is_database = |source: &Source| match source {
+        Source::Ovsdb { .. } => true,
+        Source::Netdev { .. } | Source::Static { .. } => false,
+    };
+    let sources = config.sources.iter().enumerate();
+    sources
+        .filter(move |(_, source)| is_database(source))
+        .map(|(at, source)| (SourceId(at), source))
+}
+
+fn rules(config: &Config, source: &Source) -> String {
+    let text = format!("{source:?} {:?}", config.identity);
+    Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn path(store: &Store) -> Option<PathBuf> {
+    match store {
+        Store::Embedded { path } => Some(path.join(FILE_NAME)),
+        Store::Memory => None,
+    }
+}
+
+/// Returns the id of this boot, empty if it cannot be had.
+fn boot() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+fn read(path: &Path) -> io::Result<Kept> {
+    match fs::read(path) {
+        Ok(text) => Ok(serde_json::from_slice(&text)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Kept::default()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes a new file and puts it in the place of the old one: after a power cut it is one of both.
+fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("json.new");
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(text)?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    match path.parent() {
+        Some(directory) => File::open(directory)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Why a port is not served from memory.
+const ANOTHER_DEVICE: &str = "its database is away, and the device is not the one that it named \
+                              last; it is served once the database answers";
+
+const FILE_NAME: &str = "ports.json";
+
+/// How long the file may lag behind.
+const WRITE_DELAY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+//! What a VM finds that has moved to another node: the same server, and a port that tells it so.
+
+mod common;
+
+use std::fs;
+use std::time::Duration;
+
+use common::{Templates, fixtures, parse_hex};
+use leasehold::binding::{Binding, PortFacts};
+use leasehold::config;
+use leasehold::lease::{LeaseKey, LeaseTable, NicName, Occasion};
+use leasehold::outcome::{Note, Verdict};
+use leasehold::responder::{PortResponder, RateLimit, Turn};
+use leasehold::time::{Mono, Wall};
+use leasehold::wire::{Frame, Mac, Outbox};
+use tempfile::TempDir;
+
+const GUEST: Mac = Mac([0x52, 0x54, 0x00, 0x12, 0x34, 0x56]);
+const START: Mono = Mono::from_millis(1_000_000);
+
+struct Port {
+    responder: PortResponder,
+    outbox: Outbox,
+}
+
+impl Port {
+    fn new(mac: Option<Mac>) -> Self {
+        let facts = PortFacts { mac, trunk_vlan: None, mtu: 1_500 };
+        let binding = Templates::load().binding("migration", "demo/web-1", &facts);
+        let limit = RateLimit { frames_per_second: 0, burst: 0 };
+        let responder = PortResponder::new(binding, limit, START, 1);
+        Self { responder, outbox: Outbox::new(16) }
+    }
+
+    /// Gives the port the first frame of a recorded case.
+    fn hear(&mut self, now: Mono, case: &str) -> Turn {
+        let file = fixtures().join(case).join("01-in.hex");
+        let bytes = parse_hex(&fs::read_to_string(file).unwrap());
+        let frame = Frame { bytes: &bytes, vlan: None, checksum_pending: false, truncated: false };
+        self.outbox.clear();
+        self.responder.handle_frame(now, &frame, &mut self.outbox)
+    }
+
+    /// Returns how many announcements are sent by `now`; all go to the guest's MAC.
+    fn told(&mut self, now: Mono) -> usize {
+        self.outbox.clear();
+        let told = self.responder.handle_arrival(now, &mut self.outbox);
+        assert_eq!(told, self.outbox.len());
+        assert!(self.outbox.frames().all(|frame| frame[..6] == GUEST.0));
+        told
+    }
+}
+
+fn seconds(seconds: u64) -> Mono {
+    START.after(Duration::from_secs(seconds))
+}
+
+#[test]
+fn announcements_go_to_the_guests_mac_where_the_port_knows_none_clause_d4() {
+    let mut port = Port::new(None);
+    assert_eq!(port.told(START), 0);
+    assert!(port.hear(START, "dhcpv4/discover").arrived);
+    assert_eq!(port.told(START), 8);
+    assert_eq!(port.told(START), 0);
+}
+
+#[test]
+fn a_reply_stands_alone_in_its_outbox_and_the_announcements_follow_clause_e1() {
+    let mut port = Port::new(Some(GUEST));
+    let turn = port.hear(START, "nd/rs-stateful");
+    assert!(turn.arrived && matches!(turn.outcome.verdict, Verdict::Replied(_)));
+    assert_eq!(port.outbox.len(), 1);
+    assert!(port.responder.has_arrival_due(START));
+}
+
+#[test]
+fn a_guest_that_leaves_is_told_nothing_more_and_arrives_when_it_is_back_clause_d3() {
+    let mut port = Port::new(Some(GUEST));
+    port.hear(START, "arp/rarp");
+    assert_eq!(port.told(START), 8);
+    port.responder.guest_left();
+    assert_eq!(port.told(seconds(1)), 0);
+    assert_eq!(port.told(seconds(7)), 0);
+    // The migration is aborted: the guest speaks here again.
+    assert!(port.hear(seconds(8), "dhcpv4/request-renewing").arrived);
+    assert_eq!(port.told(seconds(8)), 8);
+}
+
+#[test]
+fn a_guest_behind_a_link_that_came_up_arrives_clause_d3() {
+    let mut port = Port::new(Some(GUEST));
+    assert!(port.hear(START, "dhcpv4/discover").arrived);
+    assert!(!port.hear(seconds(60), "dhcpv4/discover").arrived);
+    port.responder.link_up(seconds(61));
+    assert!(port.hear(seconds(62), "dhcpv4/discover").arrived);
+}
+
+#[test]
+fn after_a_restart_a_known_guest_arrives_by_an_announcement_alone_clause_d3() {
+    let mut port = Port::new(Some(GUEST));
+    port.responder.settle_guest();
+    assert!(!port.hear(START, "dhcpv4/discover").arrived);
+    assert_eq!(port.responder.handle_arrival(START, &mut Outbox::new(16)), 0);
+    let turn = port.hear(seconds(1), "arp/rarp");
+    assert!(turn.arrived);
+    assert_eq!(turn.outcome.verdict, Verdict::Noted(Note::Arrived));
+}
+
+#[test]
+fn a_flood_of_announcements_is_told_once_clause_d3() {
+    let mut port = Port::new(Some(GUEST));
+    let mut told = 0;
+    for at in 0..10_000 {
+        let now = START.after(Duration::from_millis(at * 10));
+        let turn = port.hear(now, "arp/gratuitous");
+        assert_eq!(turn.arrived, at == 0);
+        told += port.told(now);
+    }
+    assert_eq!(told, 4 * 8);
+}
+
+/// Reads the recorded networks as another node does, and makes the binding of `demo/web-1` there.
+fn binding_on(node: &str) -> Binding {
+    let folder = TempDir::new().unwrap();
+    let networks = fixtures().join("networks");
+    let text = fs::read_to_string(fixtures().join("leasehold.toml")).unwrap();
+    let text = text
+        .replace("\"networks\"", &format!("{:?}", networks.display().to_string()))
+        .replace("\"node-a\"", &format!("{node:?}"));
+    let path = folder.path().join("leasehold.toml");
+    fs::write(&path, text).unwrap();
+    let config = config::load(&path).unwrap_or_else(|_| panic!("the files can be read"));
+    assert_eq!(config.node, node);
+    let network = config.networks.iter().find(|network| network.name.as_str() == "migration");
+    let network = network.unwrap();
+    let key = LeaseKey {
+        network: network.name.clone(),
+        vm: "demo/web-1".parse().unwrap(),
+        nic: NicName::default(),
+    };
+    let occasion = Occasion { node, wall: Wall(1_000) };
+    let lease = LeaseTable::default().assign(network, &key, occasion).lease;
+    let facts = PortFacts { mac: Some(GUEST), trunk_vlan: None, mtu: 1_500 };
+    Binding::new(key, &facts, &network.parameters(&lease, config.server_duid))
+}
+
+#[test]
+fn two_nodes_with_the_same_files_say_the_same_clause_d5() {
+    // Gateway address and MAC, link-local address, server id, DUID, and all that is made of them.
+    let [one, other] = ["node-a", "node-b"].map(|node| format!("{:#?}", binding_on(node)));
+    assert_eq!(one, other);
+    assert!(one.contains("fe80::1") && one.contains("10.20.0.2"));
+}
+
+#[test]
+fn a_lease_names_the_node_where_the_vm_was_heard_clause_d6() {
+    let config = config::load(&fixtures().join("leasehold.toml"));
+    let config = config.unwrap_or_else(|_| panic!("the files can be read"));
+    let network = &config.networks[0];
+    let key = LeaseKey {
+        network: network.name.clone(),
+        vm: "demo/web-1".parse().unwrap(),
+        nic: NicName::default(),
+    };
+    let mut table = LeaseTable::default();
+    let on = |node, at| Occasion { node, wall: Wall(at) };
+    let first = table.assign(network, &key, on("node-a", 1_000)).lease;
+    table.arrived(&key, on("node-a", 1_001));
+    // The target's port is there before the VM is.
+    assert_eq!(table.assign(network, &key, on("node-b", 1_002)).lease.node, "node-a");
+    assert_eq!(table.arrived(&key, on("node-b", 1_003)).as_deref(), Some("node-a"));
+    let lease = table.get(&key).unwrap();
+    assert_eq!((lease.node.as_str(), lease.last_seen), ("node-b", Some(Wall(1_003))));
+    assert_eq!((lease.ipv4, lease.ipv6), (first.ipv4, first.ipv6));
+    // A guest that cannot be found makes no lease.
+    let stranger = LeaseKey { vm: "demo/stranger".parse().unwrap(), ..key };
+    assert_eq!(table.arrived(&stranger, on("node-b", 1_004)), None);
+}

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# The lease table by hand, while guests hold leases of it.
+. "$(dirname "$0")/../../lab/lib.sh"
+
+node_up
+guest web-1
+configure
+leasehold_start
+run_udhcpc web-1
+first=$(address4 web-1)
+first=${first%/*}
+
+check "an address for a VM that does not exist yet" lh leases reserve demo/later 10.20.3.3 --nic eth0
+guest later
+wait_serving later
+run_udhcpc later
+expect "what it gets" 10.20.3.3/16 address4 later
+
+refused() { ! lh "$@" >"$LAB/log/refused" 2>&1; }
+check "an address that is held is not given away" refused leases reserve demo/other "$first"
+expect "the holder is named" 1 grep -c 'held by demo/web-1 eth0' "$LAB/log/refused"
+check "a lease that is served is not released" refused leases release demo/web-1 --yes
+expect "its port is named" 1 grep -c "served on port ${PORT[web-1]}" "$LAB/log/refused"
+
+check "an address moves from one VM to another" \
+  lh leases move 10.20.3.3 demo/web-1 --nic eth0 --force
+expect "its new holder" 10.20.3.3 lease_field web-1 ipv4
+forget web-1
+run_udhcpc web-1
+EXPECT_LIMIT=$LIMIT expect "what it gets" 10.20.3.3/16 address4 web-1
+other=$(lease_field later ipv4)
+check "the other one has another address" test "$other" != 10.20.3.3 -a -n "$other"
+
+leasehold_stop TERM
+check "what a daemon wrote is read without it" eval 'lh leases list | grep -q 10.20.3.3'
+check "and changed" lh leases reserve demo/third 10.20.3.4
+leasehold_start
+expect "and taken over from then on" 10.20.3.4 eval \
+  'lh leases list --vm demo/third --json | jq -r ".[].ipv4"'
+finish
