@@ -2,6 +2,8 @@
 
 SHELL := /bin/bash
 CARGO ?= cargo
+# One build for everything: what is tested is what runs, and nothing is compiled twice.
+FEATURES := --features etcd
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/sbin:/sbin
 
 SUITE := lab/suite.sh
@@ -19,29 +21,29 @@ demo: tools build ## three VM ports, four DHCP clients, a killed daemon: what th
 	@lab/demo.sh
 
 test: tools ## everything, one suite after another, with the seconds that each took
-	@$(SUITE) build $(CARGO) build --release --quiet --all-targets
-	@$(SUITE) unit $(CARGO) test --release --quiet --lib
+	@$(SUITE) build $(CARGO) build --release --quiet --all-targets $(FEATURES)
+	@$(SUITE) unit $(CARGO) test --release --quiet $(FEATURES) --lib
 	@set -e; for suite in $(SUITES); do \
-	  $(SUITE) $$suite $(CARGO) test --release --quiet --test $$suite; \
+	  $(SUITE) $$suite $(CARGO) test --release --quiet $(FEATURES) --test $$suite; \
 	done
-	@$(SUITE) netns $(CARGO) test --release --quiet --test netns -- --test-threads=6
+	@$(SUITE) netns $(CARGO) test --release --quiet $(FEATURES) --test netns -- --test-threads=6
 	@echo "all suites passed"
 
 chaos: ## the store's process killed 1,000 times instead of 50
 	@LEASEHOLD_CRASHES=1000 $(SUITE) crash $(CARGO) test --release --quiet --test crash -- --nocapture
 
 bench: ## what the core costs, and the whole daemon beside a raw socket (as root)
-	@$(CARGO) bench
+	@$(CARGO) bench $(FEATURES)
 
 lint: ## formatting, clippy, documentation and shellcheck; warnings are errors
 	@$(CARGO) fmt --check
-	@$(CARGO) clippy --release --quiet --all-targets -- -D warnings
-	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --quiet --no-deps
+	@$(CARGO) clippy --release --quiet --all-targets $(FEATURES) -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --quiet --no-deps $(FEATURES)
 	@command -v shellcheck >/dev/null || { echo "shellcheck is not installed" >&2; exit 1; }
 	@shellcheck $(SCRIPTS)
 
 build: ## target/release/leasehold
-	@$(CARGO) build --release
+	@$(CARGO) build --release $(FEATURES)
 
 tools:
 	@lab/install.sh

@@ -34,7 +34,7 @@ fn main() {
 /// New VMs whose ports appear at once: each waits for its own write, as a port does.
 fn group_commit(directory: &Path) {
     let (config, network) = files(directory);
-    let mut backend = store::open(&config).expect("a fresh store");
+    let mut backend = store::open(&config, "node-a").expect("a fresh store");
     backend.load().expect("an empty store");
     let metrics = Metrics::new().expect("the metrics");
     let (store, thread) = store::spawn(backend, metrics.store("embedded")).expect("a thread");
@@ -59,7 +59,7 @@ fn group_commit(directory: &Path) {
 
 fn fill(directory: &Path) {
     let (config, network) = files(directory);
-    let mut store = store::open(&config).expect("a fresh store");
+    let mut store = store::open(&config, "node-a").expect("a fresh store");
     store.load().expect("an empty store");
     let start = Since::now();
     for first in (0..LEASES).step_by(10_000) {
@@ -73,7 +73,7 @@ fn fill(directory: &Path) {
 fn load(directory: &Path) {
     let (config, network) = files(directory);
     let start = Since::now();
-    let mut store = store::open(&config).expect("the store");
+    let mut store = store::open(&config, "node-a").expect("the store");
     let loaded = store.load().expect("its leases");
     let read = start.to_string();
     let (mut table, refused) = LeaseTable::load(loaded.leases);

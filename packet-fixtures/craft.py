@@ -523,6 +523,52 @@ case("dhcpv6/renew-several-ias", "Each IA of a Renew is answered under its own I
      "B3; B4; RFC 9915 18.3.4", client_message(DHCP6_Renew, ia_na(1, OWN6), ia_na(2, OTHER6)))
 case("dhcpv6/renew-prefix-not-served", "A prefix that is not the VM's comes back with lifetimes 0.",
      "B4; RFC 9915 18.3.4", client_message(DHCP6_Renew, ia_pd(1, ("2001:db8:9999::", 64))))
+PREFIX = ("2001:db8:8000:100::", 56)
+
+case("dhcpv6/prefix", "A router gets the VM's address and its prefix, each under its own IAID, and "
+     "keeps both.", "B1; B3; B4; B9; RFC 9915 6.3; RFC 9915 18.3.4",
+     client_message(DHCP6_Solicit, ia_na(1), ia_pd(2), LINUX_ORO, xid=1),
+     client_message(DHCP6_Request, ia_na(1, OWN6), ia_pd(2, PREFIX), LINUX_ORO, xid=2),
+     client_message(DHCP6_Renew, ia_na(1, OWN6), ia_pd(2, PREFIX), LINUX_ORO, xid=3),
+     client_message(DHCP6_Rebind, ia_na(1, OWN6), ia_pd(2, PREFIX), LINUX_ORO, xid=4),
+     network="delegation")
+case("dhcpv6/prefix-alone", "A router may ask for a prefix alone, with Rapid Commit too.",
+     "B3; B7; RFC 9915 6.3", client_message(DHCP6_Solicit, ia_pd(9)),
+     client_message(DHCP6_Solicit, ia_pd(9), DHCP6OptRapidCommit()), network="delegation")
+case("dhcpv6/prefix-hints", "A length or a prefix that a client wishes for changes nothing.",
+     "B3; RFC 9915 18.3.1; RFC 9915 21.22",
+     client_message(DHCP6_Solicit, ia_pd(1, ("::", 48))),
+     client_message(DHCP6_Solicit, ia_pd(1, ("2001:db8:8000:200::", 56), ("::", 0))),
+     client_message(DHCP6_Request, ia_pd(1, ("2001:db8:8000:200::", 56))),
+     client_message(DHCP6_Renew, ia_pd(1, ("::", 60), PREFIX)), network="delegation")
+case("dhcpv6/prefix-several-ias", "The first IA_PD gets the prefix, further ones NoPrefixAvail, each "
+     "inside its IA.", "B3; RFC 9915 18.3.9; RFC 9915 21.21",
+     client_message(DHCP6_Solicit, ia_pd(1), ia_pd(2), ia_na(3)), network="delegation")
+case("dhcpv6/prefix-of-the-pool", "A VM without a reservation gets a prefix of the pool that does not "
+     "overlap the subnet, and no address where there is none.", "B3; F3; RFC 9915 6.3",
+     client_message(DHCP6_Solicit, ia_na(1), ia_pd(1)), network="delegation", vm="demo/router-2")
+case("dhcpv6/prefix-changed", "A prefix that is no longer the VM's comes back with lifetimes 0 beside "
+     "the new one.", "B4; RFC 9915 18.3.4; RFC 9915 18.3.5",
+     client_message(DHCP6_Renew, ia_pd(1, ("2001:db8:7000::", 56))),
+     client_message(DHCP6_Rebind, ia_pd(1, ("2001:db8:7000::", 56))),
+     network="delegation", prefix="2001:db8:7000::/56")
+case("dhcpv6/prefix-stateless", "Where addresses come by SLAAC an IA_PD is served, and lasts for ever "
+     "if the template says so.", "F4; B10; RFC 9915 7.7",
+     client_message(DHCP6_Solicit, ia_na(1), ia_pd(2)),
+     client_message(DHCP6_Request, ia_pd(2, PREFIX)), network="delegation-stateless")
+case("dhcpv6/prefix-release", "A Release of the prefix says Success, one of another NoBinding inside "
+     "its IA; the next Solicit is offered the same prefix.", "B6; RFC 9915 18.3.7",
+     client_message(DHCP6_Release, ia_pd(2, PREFIX)),
+     client_message(DHCP6_Release, ia_pd(1, PREFIX), ia_pd(2, ("2001:db8:9999::", 56))),
+     client_message(DHCP6_Solicit, ia_pd(2)), network="delegation")
+case("dhcpv6/confirm-prefix", "A Confirm is about addresses; one of a prefix alone is not answered.",
+     "B5; RFC 9915 18.3.3", client_message(DHCP6_Confirm, ia_pd(1, PREFIX)), network="delegation")
+case("dhcpv6/two-messages-two-iaids", "One client that asks twice, each time under another IAID, gets "
+     "the same address both times, as network boot and the system after it do.",
+     "B3; RFC 9915 12", client_message(DHCP6_Solicit, ia_na(0x11), xid=1),
+     client_message(DHCP6_Request, ia_na(0x11, OWN6), xid=2),
+     client_message(DHCP6_Solicit, ia_na(0x22), xid=3),
+     client_message(DHCP6_Request, ia_na(0x22, OWN6), xid=4))
 case("dhcpv6/rebind", "A Rebind extends the address.", "B4; RFC 9915 18.3.5",
      client_message(DHCP6_Rebind, ia_na(1, OWN6), LINUX_ORO))
 case("dhcpv6/rebind-other-address", "An address that is not the VM's comes back with lifetimes 0 "
@@ -563,6 +609,82 @@ case("dhcpv6/exchange", "A client boots: Solicit, Request, Renew, Confirm.",
      client_message(DHCP6_Request, ia_na(1, OWN6), LINUX_ORO, xid=2),
      client_message(DHCP6_Renew, ia_na(1, OWN6), LINUX_ORO, xid=3),
      client_message(DHCP6_Confirm, ia_na(1, OWN6), xid=4))
+
+
+def classes6(*classes):
+    """Texts, each behind its length of two bytes (RFC 9915, sections 21.15 and 21.16)."""
+    return b"".join(struct.pack("!H", len(one)) + one for one in classes)
+
+
+def firmware6(arch, client="PXEClient"):
+    """What a firmware with this architecture sends: 6, 16, 61, 62 (RFC 5970; UEFI 2.10, 24)."""
+    vendor = f"{client}:Arch:{arch:05}:UNDI:003016".encode()
+    return (Raw(opt6(6, struct.pack("!4H", 59, 60, 23, 16)) + opt6(61, struct.pack("!H", arch))
+                + opt6(62, b"\1\3\x10") + opt6(16, struct.pack("!I", 343) + classes6(vendor))),)
+
+
+IPXE6 = (Raw(opt6(6, struct.pack("!4H", 23, 24, 59, 60)) + opt6(61, b"\0\7")
+             + opt6(15, classes6(b"iPXE"))),)
+
+case("dhcpv6/boot-pxe-uefi", "UEFI for x86-64 is given a URL, and what the file is called with.",
+     "B9; RFC 5970 3.1; RFC 5970 3.2", client_message(DHCP6_Solicit, ia_na(1), *firmware6(7)),
+     client_message(DHCP6_Request, ia_na(1, OWN6), *firmware6(9)),
+     client_message(DHCP6_InfoRequest, *firmware6(7)), network="boot-ipv6")
+case("dhcpv6/boot-two-ias", "A firmware that names two IAs in one message gets the address once.",
+     "B3; B9", client_message(DHCP6_Solicit, ia_na(1), ia_na(2), *firmware6(7)), network="boot-ipv6")
+case("dhcpv6/boot-http", "UEFI's HTTP boot is told that the offer is for an HTTPClient.",
+     "B9; RFC 9915 21.16; UEFI 24.7",
+     client_message(DHCP6_Solicit, ia_na(1), *firmware6(16, "HTTPClient")), network="boot-ipv6")
+case("dhcpv6/boot-ipxe", "iPXE is known by its user class.", "B9; RFC 9915 21.15",
+     client_message(DHCP6_Solicit, ia_na(1), *IPXE6), network="boot-ipv6")
+case("dhcpv6/boot-not-asked", "A client that does not ask for a boot file is told of none.",
+     "B9; RFC 9915 21.7", client_message(DHCP6_Solicit, ia_na(1), Raw(opt6(61, b"\0\7"))),
+     network="boot-ipv6")
+case("dhcpv6/boot-no-rule", "A client that no rule fits is told what is set by code; one whose rule "
+     "has no URL that IPv6 reaches too.", "B9; RFC 5970 3.1",
+     client_message(DHCP6_Solicit, ia_na(1), *firmware6(11)),
+     client_message(DHCP6_Solicit, ia_na(1), DHCP6OptOptReq(reqopts=[59]),
+                    Raw(opt6(15, classes6(b"x", b"lab-7")))), network="boot-ipv6")
+case("dhcpv6/boot-odd-options", "Malformed classes and architectures fit no rule, and are no reason to "
+     "be silent.", "B9; E8", client_message(DHCP6_Solicit, ia_na(1), Raw(
+         opt6(61, b"\0") + opt6(15, b"\xff\xff") + opt6(16, b"\0\0"))),
+     client_message(DHCP6_Solicit, ia_na(1), DHCP6OptOptReq(reqopts=[59]), Raw(
+         opt6(61, b"") + opt6(15, b"") + opt6(16, b"") + opt6(16, b"\0\0\1\x57\0\x0aHTTPClien"))),
+     network="boot-ipv6")
+case("dhcpv6/max-rt", "SOL_MAX_RT and INF_MAX_RT come if they are asked for.",
+     "B9; RFC 9915 21.24; RFC 9915 21.25",
+     client_message(DHCP6_Solicit, ia_na(1), DHCP6OptOptReq(reqopts=[82, 83])),
+     client_message(DHCP6_InfoRequest, DHCP6OptOptReq(reqopts=[83])),
+     client_message(DHCP6_Solicit, ia_na(1)), network="boot-ipv6")
+
+
+def address_registration(address, *options, src=None, ids=None, preferred=1800, valid=3600):
+    """An ADDR-REG-INFORM (RFC 9686, section 4.2)."""
+    body = ipaddress.IPv6Address(address).packed + struct.pack("!II", preferred, valid)
+    return udp6(b"\x24\1\2\3" + join(ids if ids is not None else [client6()]) + opt6(5, body)
+                + b"".join(options), src=src or address)
+
+
+OWN_MADE = "2001:db8:20:0:5054:ff:fe12:3456"
+
+case("dhcpv6/registration", "An address that a guest made for itself is registered: its own option "
+     "comes back, to that address.", "B1; RFC 9686 4.2.1; RFC 9686 4.3",
+     address_registration(OWN_MADE), address_registration(OWN_MADE, preferred=0, valid=0),
+     address_registration(OWN_MADE, preferred=0xffffffff, valid=0xffffffff), network="stateless")
+case("dhcpv6/registration-prefixes", "It may lie in any prefix that is on the link, or in the one that "
+     "is delegated to the guest.", "B1; RFC 9686 4.2.1",
+     address_registration("2001:db8:20::abcd"),
+     address_registration("2001:db8:8000:1ff::1"), network="delegation")
+case("dhcpv6/registration-further-prefix", "A further prefix of the advertisement counts if it is on "
+     "the link.", "B1; RFC 9686 4.2.1", address_registration("2001:db8:21::1"),
+     address_registration("2001:db8:22::1"), network="boot-ipv6")
+case("dhcpv6/registration-enabled", "Option 148 says that registrations are taken, to clients that ask.",
+     "B9; RFC 9686 4.1", client_message(DHCP6_Solicit, ia_na(1), DHCP6OptOptReq(reqopts=[148])),
+     client_message(DHCP6_InfoRequest, DHCP6OptOptReq(reqopts=[148])),
+     client_message(DHCP6_InfoRequest), network="stateless")
+case("dhcpv6/registration-binds-nobody", "Whatever is registered, the address of the lease is given.",
+     "B1; B3; RFC 9686 4.2.1", address_registration("2001:db8:20::77"),
+     address_registration(OWN6), client_message(DHCP6_Solicit, ia_na(1)))
 case("dhcpv6/message-from-vm-server", "A VM that acts as a server is noted and not answered.",
      "E6; RFC 7610",
      *(udp6(bytes(message(trid=1)) + join([client6(), server6(OTHER_DUID), ia_na(1, OTHER6)]),
@@ -1012,6 +1134,24 @@ case("hostile/dhcpv4-no-address", "A NIC without an address hears nothing, no NA
 case("hostile/dhcpv6-message-type", "Types that only a server sends, and unknown ones.",
      "B1; RFC 9915 16", *(udp6(bytes([kind, 0, 0, 1]) + opt6(1, CLIENT_DUID))
                           for kind in (0, 2, 7, 10, 14, 22, 37, 255)))
+case("hostile/dhcpv6-registration-source", "Registrations of another address than the sender's, of "
+     "one of no prefix of the link, of a link-local one, and from none.", "B1; E8; RFC 9686 4.2.1",
+     *(address_registration(address, src=src) for address, src in (
+         (OTHER6, OWN_MADE), (OWN_MADE, GUEST_LL), ("2001:db8:dead::1", None), (GUEST_LL, None),
+         (OWN_MADE, "::"))), network="stateless")
+case("hostile/dhcpv6-registration", "Registrations without a client, with a server, with a list of "
+     "options, without an address, with two, with one that is cut, with lifetimes in the wrong order, "
+     "and a server's answer to one.", "B1; B2; E8; RFC 9686 4.2.1",
+     address_registration(OWN_MADE, ids=[]),
+     address_registration(OWN_MADE, ids=[client6(), server6()]),
+     address_registration(OWN_MADE, opt6(6, b"\0\x17")),
+     udp6(b"\x24\1\2\3" + join([client6()]), src=OWN_MADE),
+     udp6(b"\x24\1\2\3" + join([client6(), ia_na(1, OWN_MADE)]), src=OWN_MADE),
+     address_registration(OWN_MADE, opt6(5, bytes(24))),
+     udp6(b"\x24\1\2\3" + join([client6()]) + opt6(5, bytes(23)), src=OWN_MADE),
+     address_registration(OWN_MADE, preferred=3601),
+     udp6(b"\x25\1\2\3" + join([client6(), server6()]) + opt6(5, bytes(24))),
+     network="stateless")
 case("hostile/dhcpv6-relayed", "A VM is no relay, however deep it wraps.", "B1; RFC 9915 19",
      udp6(bytes(DHCP6_RelayForward(linkaddr="::", peeraddr=GUEST_LL))
           + opt6(9, bytes(SOLICIT[UDP].payload))),
@@ -1091,7 +1231,7 @@ case("hostile/dhcpv6-name-pointers", "A search list of pointers costs nothing: i
      "E8; RFC 3646 4",
      client_message(DHCP6_Solicit, ia_na(), Raw(opt6(24, b"\1a\xc0\0" * 300))))
 case("hostile/dhcpv6-no-family", "With SLAAC alone, or without IPv6, DHCPv6 is silent.", "F1; F4",
-     SOLICIT, client_message(DHCP6_InfoRequest), network="slaac")
+     SOLICIT, client_message(DHCP6_InfoRequest), address_registration(OWN_MADE), network="slaac")
 case("hostile/ipv6-no-family", "A network without IPv6 is silent.", "F1", SOLICIT, RS,
      network="host-mask")
 

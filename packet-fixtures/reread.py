@@ -32,6 +32,8 @@ from scapy.layers.dhcp6 import (
 EXPLAINED = {
     "dhcpv4/discover-any-source-port": "it takes a message for DHCP by its source port; RFC 2131, "
                                        "section 4.1 names the destination's alone",
+    **{f"dhcpv6/registration{rest}": "it does not know the messages of RFC 9686"
+       for rest in ("", "-prefixes", "-further-prefix", "-binds-nobody")},
     "dhcpv4/boot-odd-options": "it cannot encode the empty option 60 that it has read",
 }
 
@@ -246,6 +248,8 @@ def value(message, code):
 def values6(reply, vm):
     """What DHCPv6 tells of address, servers and names."""
     answer = message6(reply)
+    if answer is None:
+        return
     for association in layers6(answer, DHCP6OptIA_NA):
         for address in association.ianaopts:
             if isinstance(address, DHCP6OptIAAddress) and address.validlft:

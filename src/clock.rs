@@ -27,6 +27,14 @@ pub fn wall() -> Wall {
     Wall(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs()))
 }
 
+/// Reads the wall clock in nanoseconds since 1970, for captures.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this module is the one place that reads a clock")]
+pub fn wall_nanos() -> u64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Turns a point of [`mono`] into the runtime's own, for a timer.
 #[must_use]
 pub fn instant(at: Mono) -> Instant {

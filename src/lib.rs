@@ -12,6 +12,7 @@ pub mod lease;
 pub mod nd;
 pub mod network;
 pub mod outcome;
+pub mod probe;
 pub mod reply;
 pub mod responder;
 pub mod time;

@@ -56,6 +56,10 @@ pub enum Message {
     Reply,
     /// DHCPv6 Information-request.
     InformationRequest,
+    /// DHCPv6 ADDR-REG-INFORM (RFC 9686).
+    AddressRegistration,
+    /// DHCPv6 ADDR-REG-REPLY.
+    AddressRegistered,
     /// Router Solicitation.
     RouterSolicitation,
     /// Router Advertisement.
@@ -155,6 +159,8 @@ pub enum Note {
     OptionsLeftOut,
     /// A VM sent a relay's option 82, and was answered as if it had not (clause A10).
     RelayInformation,
+    /// A guest registered an address that it made for itself (RFC 9686).
+    Registered,
 }
 
 /// What was decided about a frame.
@@ -184,6 +190,38 @@ impl Outcome {
     #[must_use]
     pub const fn dropped(protocol: Protocol, message: Message, reason: DropReason) -> Self {
         Self { protocol, message, verdict: Verdict::Dropped(reason) }
+    }
+}
+
+impl Verdict {
+    /// Returns the word for what kind of a decision it is.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Replied(_) => "reply",
+            Self::Noted(_) => "note",
+            Self::Dropped(_) => "drop",
+        }
+    }
+
+    /// Returns the label text: the reply's type, the note, or the reason.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Replied(message) => message.as_str(),
+            Self::Noted(note) => note.as_str(),
+            Self::Dropped(reason) => reason.as_str(),
+        }
+    }
+
+    /// Says in one plain clause why it was decided; `None` for a plain reply.
+    #[must_use]
+    pub const fn explain(self) -> Option<&'static str> {
+        match self {
+            Self::Replied(_) => None,
+            Self::Noted(note) => Some(note.explain()),
+            Self::Dropped(reason) => Some(reason.explain()),
+        }
     }
 }
 
@@ -235,6 +273,7 @@ impl Note {
             Self::Announced => "the VM announced itself where it is known to be",
             Self::ForeignServer => "the VM acts as a server or router, and is not answered",
             Self::OptionsLeftOut => "some options found no room in the reply",
+            Self::Registered => "the guest registered an address of its own making",
             Self::RelayInformation => "the VM sent a relay's option 82, which was ignored",
         }
     }
@@ -289,6 +328,8 @@ labels!(Message, "Returns the label text.", {
     Rebind => "rebind",
     Reply => "reply",
     InformationRequest => "information-request",
+    AddressRegistration => "addr-reg-inform",
+    AddressRegistered => "addr-reg-reply",
     RouterSolicitation => "router-solicitation",
     RouterAdvertisement => "router-advertisement",
     NeighborSolicitation => "neighbor-solicitation",
@@ -339,6 +380,7 @@ labels!(Note, "Returns the word that listings use.", {
     ForeignServer => "foreign-server",
     OptionsLeftOut => "options-left-out",
     RelayInformation => "relay-information",
+    Registered => "registered",
 });
 
 #[cfg(test)]

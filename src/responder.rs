@@ -46,6 +46,8 @@ pub struct Turn {
     pub outcome: Outcome,
     /// What the control path should learn.
     pub note: Option<Note>,
+    /// The address that the guest registered, where the note says so.
+    pub registration: Option<dhcpv6::Registration>,
     /// Who sent the frame, if it was read that far.
     pub source: Option<Mac>,
     /// Whether it shows that the guest has come to this port (clause D3): see
@@ -259,6 +261,7 @@ impl PortResponder {
                 return Turn {
                     outcome: Outcome::dropped(refused.protocol, refused.message, refused.reason),
                     note: None,
+                    registration: None,
                     source: None,
                     arrived: false,
                 };
@@ -272,13 +275,19 @@ impl PortResponder {
             return Turn {
                 outcome: Outcome::dropped(protocol, message, DropReason::SourceMac),
                 note: None,
+                registration: None,
                 source: Some(source),
                 arrived: false,
             };
         }
         self.last_source = Some(source);
         let (outcome, note) = dispatch(&binding, &self.withdrawals, &inbound, outbox);
-        self.hear(now, Turn { outcome, note, source: Some(source), arrived: false })
+        let registration = match (&inbound, note) {
+            (Inbound::Dhcpv6(datagram), Some(Note::Registered)) => dhcpv6::registration(datagram),
+            _ => None,
+        };
+        let arrived = false;
+        self.hear(now, Turn { outcome, note, registration, source: Some(source), arrived })
     }
 
     /// Finds out whether a frame of the guest's shows that it has come.
@@ -307,6 +316,7 @@ impl Turn {
         Self {
             outcome: Outcome::dropped(protocol, Message::Unknown, reason),
             note: None,
+            registration: None,
             source: None,
             arrived: false,
         }

@@ -67,7 +67,9 @@ fn check_explains_the_defaults() {
 #[test]
 fn a_listing_without_a_daemon_says_so_and_exits_69() {
     let node = Node::good();
-    for command in [&["ports"][..], &["status"], &["reload"]] {
+    let commands =
+        [&["ports"][..], &["status"], &["reload"], &["plan"], &["watch"], &["explain", "tap0"]];
+    for command in commands {
         let output = node.run(command);
         assert_eq!(output.status.code(), Some(69), "{command:?}: {}", stderr(&output));
         let text = stderr(&output);
@@ -79,7 +81,7 @@ fn a_listing_without_a_daemon_says_so_and_exits_69() {
 #[test]
 fn leases_are_read_from_the_store_where_no_daemon_runs() {
     let node = Node::good();
-    let mut store = store::open(&node.config().store).unwrap();
+    let mut store = store::open(&node.config().store, "node-a").unwrap();
     store.load().unwrap();
     store.write(&[Change::Put(lease("demo/web-1", [10, 0, 0, 9]))]).unwrap();
     drop(store);
@@ -175,7 +177,9 @@ fn a_wrong_command_line_exits_64_and_help_exits_0() {
     assert_eq!(node.run(&["ports", "--xml"]).status.code(), Some(64));
     let help = node.run(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
-    for command in ["run", "check", "ports", "leases", "status", "reload", "replay"] {
+    for command in [
+        "run", "check", "ports", "leases", "explain", "watch", "status", "plan", "reload", "replay",
+    ] {
         assert!(stdout(&help).contains(&format!("  {command}")), "{}", stdout(&help));
     }
 }
@@ -183,8 +187,77 @@ fn a_wrong_command_line_exits_64_and_help_exits_0() {
 #[test]
 fn completions_and_manual_page_are_written() {
     let node = Node::good();
-    assert!(stdout(&node.run(&["completions", "bash"])).contains("_leasehold()"));
-    assert!(stdout(&node.run(&["man"])).starts_with(".ie"));
+    let script = stdout(&node.run(&["completions", "bash"]));
+    let page = stdout(&node.run(&["man"]));
+    assert!(script.contains("_leasehold()"));
+    assert!(page.starts_with(".ie"));
+    for command in ["explain", "watch", "plan"] {
+        assert!(script.contains(&format!("__{command}")), "{command} is not completed");
+        assert!(page.contains(&format!("leasehold\\-{command}")), "{page}");
+    }
+}
+
+const BLUE: &str = "mtu = 1450\n[gateway]\nmac = \"0a:58:0a:00:00:01\"\n\
+                    [ipv4]\nsubnet = \"10.0.0.0/24\"\ngateway = \"10.0.0.1\"\n\
+                    [ipv6]\nsubnet = \"2001:db8::/64\"\ngateway = \"fe80::1\"\n\
+                    [[vm]]\nid = \"demo/web-1\"\nipv4 = \"10.0.0.9\"\nipv6 = \"2001:db8::9\"\n";
+
+#[test]
+fn a_node_that_differs_in_harmless_things_may_take_vms_over() {
+    let own = Node::new(BLUE);
+    let other = Node::new(&BLUE.replace("[gateway]", "dns = [\"10.0.0.53\"]\n[gateway]"));
+    other.append("[node]\nname = \"node-b\"\n[metrics]\nlisten = \"127.0.0.1:9\"\n");
+    let output = own.run(&["check", "--against", other.directory.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("would break a migration"), "{}", stdout(&output));
+}
+
+#[test]
+fn every_difference_that_breaks_a_migration_is_named_with_both_places() {
+    let own = Node::new(BLUE);
+    let other = BLUE
+        .replace("1450", "1400")
+        .replace("0a:58:0a:00:00:01", "0a:58:0a:00:00:02")
+        .replace("gateway = \"10.0.0.1\"", "gateway = \"10.0.0.2\"")
+        .replace("fe80::1", "fe80::2")
+        .replace("2001:db8::9", "2001:db8::10")
+        .replace("10.0.0.9", "10.0.0.8");
+    let other = Node::new(&other);
+    other.append("[deployment]\nname = \"other\"\n");
+    let output = own.run(&["check", "--against", other.directory.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(78));
+    let text = stderr(&output);
+    let lab = |node: &Node| node.directory.path().join("networks.d/lab.toml").display().to_string();
+    let (here, there) = (lab(&own), lab(&other));
+    let wanted = [
+        format!("{here}:2:1: network lab: mtu is 1450 here and 1400 there ({there}:2:1)"),
+        format!("{here}:4:1: network lab: the router's MAC is 0a:58:0a:00:00:01 here and"),
+        format!("{here}:7:1: network lab: [ipv4] gateway is 10.0.0.1 here and 10.0.0.2 there"),
+        format!(
+            "{here}:10:1: network lab: [ipv6] gateway, the router's link-local is fe80::1 here"
+        ),
+        format!("{here}:13:1: network lab: ipv4 of VM demo/web-1 is 10.0.0.9 here and 10.0.0.8"),
+        format!("{here}:14:1: network lab: ipv6 of VM demo/web-1 is 2001:db8::9 here and"),
+    ];
+    for line in &wanted {
+        assert!(text.lines().any(|said| said.starts_with(line)), "{line}\nis missing in\n{text}");
+    }
+    assert!(
+        text.contains("the deployment's name, which the server DUID is made from, is"),
+        "{text}"
+    );
+    // The server id follows the gateway.
+    assert!(text.ends_with("8 differences would break a migration\n"), "{text}");
+}
+
+#[test]
+fn overlapping_ranges_of_nodes_without_a_shared_store_are_named() {
+    let own = Node::good();
+    let other = Node::good();
+    let output = own.run(&["check", "--against", other.directory.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(78));
+    let text = stderr(&output);
+    assert!(text.contains("10.0.0.9-10.0.0.99 overlaps 10.0.0.9-10.0.0.99"), "{text}");
 }
 
 struct Node {
@@ -211,6 +284,13 @@ impl Node {
         );
         fs::write(path.join("leasehold.toml"), text).unwrap();
         Self { directory }
+    }
+
+    /// Adds to the daemon's file.
+    fn append(&self, text: &str) {
+        let path = self.directory.path().join("leasehold.toml");
+        let before = fs::read_to_string(&path).unwrap();
+        fs::write(path, format!("{text}{before}")).unwrap();
     }
 
     fn config(&self) -> config::Config {

@@ -234,7 +234,7 @@ fn say(lines: impl Iterator<Item = String>) {
 
 /// Opens the store, and has it whole.
 fn open(directory: &Path) -> (LeaseTable, Box<dyn store::LeaseStore>) {
-    let mut backend = store::open(&load(directory).0).unwrap();
+    let mut backend = store::open(&load(directory).0, "node-a").unwrap();
     let loaded = backend.load().unwrap();
     assert_eq!(loaded.damaged, Vec::<String>::new());
     let (table, refused) = LeaseTable::load(loaded.leases);

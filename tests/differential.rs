@@ -293,10 +293,13 @@ fn compare_dhcpv6(request: &[u8], outcome: &Outcome, reply: Option<&[u8]>) -> Op
 
     let client_id = v6::OptionCode::ClientId;
     let (given, asked) = (associations(&ours), associations(&theirs));
-    if ours.opts().get(client_id) == theirs.opts().get(client_id)
-        // Every association comes back under its own IAID, in order, or none does.
-        && (given.is_empty() || given == asked)
-    {
+    // Every association comes back under its own IAID, in order, or none does; a Release and a
+    // Decline bring back those that hold nothing (RFC 9915, section 18.3.7).
+    let in_order = match outcome.message {
+        Message::Release | Message::Decline => given.iter().all(|one| asked.contains(one)),
+        _ => given.is_empty() || given == asked,
+    };
+    if ours.opts().get(client_id) == theirs.opts().get(client_id) && in_order {
         return None;
     }
     let explained = parts_v6(&request[HEADER..]).find_map(misread::<v6::DhcpOption>);
@@ -341,6 +344,9 @@ fn message_of_v6(kind: u8) -> Message {
         v6::MessageType::Release => Message::Release,
         v6::MessageType::Decline => Message::Decline,
         v6::MessageType::InformationRequest => Message::InformationRequest,
+        // RFC 9686: dhcproto knows it by its number alone.
+        v6::MessageType::Unknown(36) => Message::AddressRegistration,
+        v6::MessageType::Unknown(37) => Message::AddressRegistered,
         _ => Message::Unknown,
     }
 }

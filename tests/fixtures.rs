@@ -12,6 +12,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use common::{Subject, Templates, cases, fixtures, inputs, parse_hex};
+use ipnet::Ipv6Net;
 use leasehold::binding::PortFacts;
 use leasehold::outcome::{DropReason, Verdict};
 use leasehold::replay::{frames_text, output_text};
@@ -40,6 +41,8 @@ struct Case {
     /// The addresses that the NIC's lease holds already.
     ipv4: Option<Ipv4Addr>,
     ipv6: Option<Ipv6Addr>,
+    /// The delegated prefix that it holds already.
+    prefix: Option<Ipv6Net>,
     /// The port's known MAC; none: any.
     mac: Option<String>,
     trunk_vlan: Option<u16>,
@@ -234,6 +237,7 @@ fn run(templates: &Templates, folder: &Path) -> Vec<Step> {
         deployment: case.deployment.as_deref(),
         ipv4: case.ipv4,
         ipv6: case.ipv6,
+        prefix: case.prefix,
     };
     let binding = templates.binding_of(&subject, &facts);
     let (frames_per_second, burst) = case.rate.unwrap_or((0, 0));
@@ -314,7 +318,7 @@ fn case(folder: &Path) -> Case {
 const TABLE_BEGIN: &str = "<!-- the table of clauses, made by tests/fixtures.rs -->";
 const TABLE_END: &str = "<!-- end of the table -->";
 /// The clauses that the table must have a row for: letter, and last number.
-const CLAUSES: &[(&str, u32)] = &[("E", 8), ("F", 4), ("A", 17), ("B", 11)];
+const CLAUSES: &[(&str, u32)] = &[("E", 8), ("F", 4), ("A", 17), ("B", 11), ("C", 6)];
 /// Tests that witness what no single frame shows.
 const WITNESSES: &[(&str, &str)] = &[
     ("E1", "tests/mutations.rs"),
@@ -326,4 +330,7 @@ const WITNESSES: &[(&str, &str)] = &[
     ("A6", "tests/netns/decline.sh"),
     ("A15", "tests/netns/boot.sh"),
     ("A17", "tests/netns/dhcpcd.sh"),
+    ("C3", "src/nd/schedule.rs"),
+    ("C4", "src/nd/withdrawals.rs"),
+    ("C4", "tests/netns/advertisements.sh"),
 ];

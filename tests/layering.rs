@@ -117,6 +117,7 @@ const PURE: &[&str] = &[
     "nd",
     "network",
     "outcome.rs",
+    "probe",
     "reply.rs",
     "responder.rs",
     "time.rs",

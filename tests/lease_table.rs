@@ -11,7 +11,7 @@ use leasehold::lease::{
 };
 use leasehold::network::{
     Common, Gateway, HostnameTemplate, Ipv4Network, Lifetime, Mask, Match, Network, OnDecline,
-    Pool, PoolRange, VmEntries, VmEntry,
+    Pool, PoolRange, VmEntry,
 };
 use leasehold::time::Wall;
 use leasehold::wire::Mac;
@@ -79,8 +79,7 @@ impl Files {
                 ipv4: vec![*address],
                 ..entry.clone()
             })
-            .collect::<Vec<_>>()
-            .into();
+            .collect();
         let address = |last| Ipv4Addr::new(10, 0, 0, last);
         let ranges = RANGES[self.ranges]
             .iter()
@@ -256,7 +255,7 @@ fn a_newcomer_finds_the_last_free_address_of_a_great_range_without_a_walk() {
 #[test]
 fn what_a_damaged_row_names_is_kept_for_its_own_nic() {
     let network =
-        Network { vms: VmEntries::default(), ..network("10.0.0.10", "10.0.0.11", OnDecline::Keep) };
+        Network { vms: Vec::new().into(), ..network("10.0.0.10", "10.0.0.11", OnDecline::Keep) };
     let (first, last) = (Ipv4Addr::new(10, 0, 0, 10), Ipv4Addr::new(10, 0, 0, 11));
     let withheld = |owner: Option<LeaseKey>, address| Withheld {
         network: network.name.clone(),
@@ -457,6 +456,49 @@ fn reserved() -> Ipv4Addr {
     Ipv4Addr::new(10, 0, 0, 15)
 }
 
+/// A lease as another node may have written it.
+fn written_elsewhere(vm: u8, last: u8) -> Lease {
+    let mut elsewhere = LeaseTable::default();
+    let range = format!("10.0.0.{last}");
+    let network = network(&range, &range, OnDecline::Keep);
+    elsewhere.assign(&network, &key(vm, 0), Occasion { node: "node-b", wall: Wall(7) }).lease
+}
+
+#[test]
+fn an_adopted_lease_takes_the_place_of_what_the_table_had() {
+    let network = network("10.0.0.10", "10.0.0.11", OnDecline::Keep);
+    let mut table = LeaseTable::default();
+    let first = table.assign(&network, &key(1, 0), OCCASION).lease.ipv4.unwrap();
+    let second = if first.octets()[3] == 10 { 11 } else { 10 };
+    // The same NIC, elsewhere at the other address: the first one is free.
+    assert!(table.adopt(written_elsewhere(1, second)).is_empty());
+    let given = table.assign(&network, &key(1, 0), OCCASION);
+    assert_eq!(given.lease.ipv4, Some(Ipv4Addr::new(10, 0, 0, second)));
+    assert_eq!((given.lease.created, given.change), (Wall(7), LeaseChange::None));
+    assert_eq!(table.assign(&network, &key(2, 0), OCCASION).lease.ipv4, Some(first));
+    // Another NIC, elsewhere at that address: who had it here loses it, and the range is full.
+    let losers = table.adopt(written_elsewhere(3, first.octets()[3]));
+    assert_eq!(losers.into_iter().collect::<Vec<_>>(), [key(2, 0)]);
+    let given = table.assign(&network, &key(2, 0), OCCASION);
+    assert_eq!((given.lease.ipv4, given.no_ipv4), (None, Some(NoAddress::Exhausted("IPv4"))));
+}
+
+#[test]
+fn an_occupied_address_is_passed_over_until_it_is_forgotten() {
+    let network = network("10.0.0.10", "10.0.0.10", OnDecline::Keep);
+    let mut table = LeaseTable::default();
+    assert_eq!(table.occupy(&key(9, 0), Ipv4Addr::new(10, 0, 0, 10).into()), None);
+    let given = table.assign(&network, &key(1, 0), OCCASION);
+    assert_eq!(given.no_ipv4, Some(NoAddress::Exhausted("IPv4")));
+    table.forget_occupied();
+    let given = table.assign(&network, &key(1, 0), OCCASION);
+    assert_eq!(given.lease.ipv4, Some(Ipv4Addr::new(10, 0, 0, 10)));
+    // What a lease of the table holds is not forgotten.
+    table.forget_occupied();
+    let given = table.assign(&network, &key(2, 0), OCCASION);
+    assert_eq!(given.no_ipv4, Some(NoAddress::Exhausted("IPv4")));
+}
+
 fn network(first: &str, last: &str, on_decline: OnDecline) -> Network {
     let range = PoolRange { first: first.parse().unwrap(), last: last.parse().unwrap() };
     Network {
@@ -496,6 +538,7 @@ fn network(first: &str, last: &str, on_decline: OnDecline) -> Network {
             nic: None,
             ipv4: vec![reserved()],
             ipv6: Vec::new(),
+            prefix: None,
             hostname: None,
             domain: None,
             search: None,

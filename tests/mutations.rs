@@ -109,15 +109,27 @@ fn check_dhcpv4(payload: &[u8]) {
 fn check_dhcpv6(payload: &[u8]) {
     let message = v6::Message::from_bytes(payload).expect("a reply can be decoded");
     let kind = message.msg_type();
-    assert!(matches!(kind, v6::MessageType::Advertise | v6::MessageType::Reply), "{kind:?}");
+    // RFC 9686: 37 is ADDR-REG-REPLY, which gives nothing.
+    let may_send = [v6::MessageType::Advertise, v6::MessageType::Reply, 37.into()];
+    assert!(may_send.contains(&kind), "{kind:?}");
     assert!(message.opts().get(v6::OptionCode::ServerId).is_some());
     for option in message.opts().iter() {
-        let v6::DhcpOption::IANA(association) = option else { continue };
-        for member in association.opts.iter() {
-            let v6::DhcpOption::IAAddr(address) = member else { continue };
-            // Lifetimes of 0 take an address away that the guest named itself.
-            let given = address.valid_life > 0;
-            assert!(!given || address.addr == OWN6, "gave {}", address.addr);
+        let members = match option {
+            v6::DhcpOption::IANA(association) => &association.opts,
+            v6::DhcpOption::IAPD(association) => &association.opts,
+            _ => continue,
+        };
+        for member in members.iter() {
+            // Lifetimes of 0 take away what the guest named itself.
+            match member {
+                v6::DhcpOption::IAAddr(address) if address.valid_life > 0 => {
+                    assert_eq!(address.addr, OWN6);
+                }
+                v6::DhcpOption::IAPrefix(prefix) if prefix.valid_lifetime > 0 => {
+                    assert_eq!((prefix.prefix_ip, prefix.prefix_len), OWN_PREFIX);
+                }
+                _ => {}
+            }
         }
     }
 }
@@ -128,3 +140,5 @@ const ROUNDS: u64 = 1_000_000;
 const OWN: Ipv4Addr = Ipv4Addr::new(10, 20, 0, 10);
 /// As [`OWN`], where it gets an IPv6 address at all.
 const OWN6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x20, 0, 0, 0, 0, 0x10);
+/// The prefix that it gets where one is delegated.
+const OWN_PREFIX: (Ipv6Addr, u8) = (Ipv6Addr::new(0x2001, 0xdb8, 0x8000, 0x100, 0, 0, 0, 0), 56);

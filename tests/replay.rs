@@ -167,7 +167,7 @@ fn the_stored_lease_is_served_and_goes_into_the_fixture() {
     let lab = Lab::new();
     let config = lab.embedded();
     let loaded = config::load(&config).unwrap();
-    let mut store = store::open(&loaded.store).unwrap();
+    let mut store = store::open(&loaded.store, "node-a").unwrap();
     store.load().unwrap();
     store.write(&[Change::Put(lease("demo/guest-1", "eth0", [10, 20, 1, 77]))]).unwrap();
     drop(store);
@@ -243,8 +243,9 @@ fn a_wrong_argument_is_one_line_and_exit_64() {
             &good,
             vec![],
             "more than one network has an entry for demo/web-1; name one with \
-          --network: boot, dual-stack, everything, full, host-mask, ipv6-only, \
-          migration-router, migration, options, reserved, router, slaac, stateless"
+          --network: boot-ipv6, boot, delegation-stateless, delegation, dual-stack, everything, \
+          full, host-mask, ipv6-only, migration-router, migration, options, reserved, router, \
+          slaac, stateless"
                 .to_owned(),
         ),
         (

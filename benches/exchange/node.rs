@@ -111,7 +111,7 @@ impl Node {
 
     fn fill_store(&self, config: &Path, leases: usize) {
         let config = config::load(config).expect("the files are right");
-        let mut store = store::open(&config.store).expect("no daemon has it");
+        let mut store = store::open(&config.store, &config.node).expect("no daemon has it");
         store.load().expect("it can be read");
         let lease = |n: usize| Lease {
             key: LeaseKey {

@@ -1,10 +1,10 @@
 //! `leasehold check`: validates all files.
 
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{ExitStatus, Failure, counted, print};
-use crate::config::{self, Colors, Config};
+use super::{ExitStatus, Failure, against, counted, print};
+use crate::config::{self, Colors, Config, Store};
 use crate::network::Network;
 
 #[derive(Debug, clap::Args)]
@@ -12,6 +12,9 @@ pub(super) struct Options {
     /// Print every value that is in force, whether given or a default
     #[arg(long)]
     explain_defaults: bool,
+    /// Compare with another node's files: name what would break a migration between the two
+    #[arg(long, value_name = "DIR")]
+    against: Option<PathBuf>,
 }
 
 pub(super) fn check(path: &Path, options: &Options) -> Result<(), Failure> {
@@ -21,6 +24,9 @@ pub(super) fn check(path: &Path, options: &Options) -> Result<(), Failure> {
     }
     if options.explain_defaults {
         return print(&config::explain_defaults(&config));
+    }
+    if let Some(other) = &options.against {
+        return against::against(&config, other);
     }
     let networks = counted(config.networks.len(), "network");
     let sources = counted(config.sources.len(), "source");
@@ -34,6 +40,10 @@ pub(super) fn check(path: &Path, options: &Options) -> Result<(), Failure> {
 
 /// Says what holds where several nodes have such files; `None`: there is nothing to mind.
 fn several_nodes(config: &Config) -> Option<String> {
+    match &config.store {
+        Store::Embedded { .. } | Store::Memory => {}
+        Store::Etcd { .. } => return None,
+    }
     let has_ranges = |network: &Network| {
         network.ipv4.as_ref().is_some_and(|ipv4| !ipv4.pool.ranges.is_empty())
             || network.ipv6.as_ref().is_some_and(|ipv6| !ipv6.pool.ranges.is_empty())

@@ -56,7 +56,8 @@ fn exchange(mut stream: UnixStream, request: &Request) -> io::Result<Answer> {
     Ok(serde_json::from_str(&answer)?)
 }
 
-fn unreachable_daemon(socket: &Path, error: &io::Error) -> Failure {
+/// Says that nobody answers at the socket.
+pub(super) fn unreachable_daemon(socket: &Path, error: &io::Error) -> Failure {
     let socket = socket.display();
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Failure::new(

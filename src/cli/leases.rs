@@ -9,7 +9,8 @@ use std::path::Path;
 use super::table::{or_dash, render};
 use super::{ExitStatus, Failure, ListOptions, check, client, print, print_json};
 use crate::config::Config;
-use crate::control::{Answer, LeaseRow, Request};
+use crate::control::{Answer, LeaseRow, RegisteredRow, Request};
+use crate::lease::Lease;
 use crate::store;
 
 #[derive(Debug, clap::Subcommand)]
@@ -20,6 +21,12 @@ pub(super) enum Command {
     Show {
         /// A VM identity or an address
         subject: String,
+        /// Only on this network
+        #[arg(long)]
+        network: Option<String>,
+        /// Only of this NIC
+        #[arg(long)]
+        nic: Option<String>,
         #[command(flatten)]
         options: ListOptions,
     },
@@ -78,9 +85,13 @@ pub(super) fn leases(config: &Path, command: &Command) -> Result<(), Failure> {
         Command::Move(options) => edit::move_address(config, options),
         Command::Import(options) => import::import(config, options),
         Command::Export(options) => export::export(&rows(config)?, options),
-        Command::Show { subject, options } => {
-            let found: Vec<LeaseRow> =
-                rows(config)?.into_iter().filter(|row| is_about(row, subject)).collect();
+        Command::Show { subject, network, nic, options } => {
+            let wanted = |row: &LeaseRow| {
+                is_about(row, subject)
+                    && network.as_ref().is_none_or(|network| row.network == *network)
+                    && nic.as_ref().is_none_or(|nic| row.nic == *nic)
+            };
+            let found: Vec<LeaseRow> = rows(config)?.into_iter().filter(wanted).collect();
             if found.is_empty() {
                 return Err(Failure::new(
                     ExitStatus::Unavailable,
@@ -111,11 +122,33 @@ fn list(rows: &[LeaseRow], filters: &Filters) -> Result<(), Failure> {
 
 /// Asks the daemon; where none runs, reads its store.
 pub(super) fn rows(path: &Path) -> Result<Vec<LeaseRow>, Failure> {
+    if let Some(rows) = from_shared(path) {
+        return Ok(rows);
+    }
     match client::ask(&client::socket(path)?, &Request::Leases) {
         Ok(Answer::Leases(rows)) => Ok(rows),
         Ok(other) => Err(client::unexpected(other)),
         Err(unreachable) => from_store(&check::load(path)?).unwrap_or(Err(unreachable)),
     }
+}
+
+/// Reads the store that nodes share: every node's leases; `None` if there is none, or it does not
+/// answer. Then what this node knows is shown, and that is said.
+fn from_shared(path: &Path) -> Option<Vec<LeaseRow>> {
+    let config = crate::config::load(path).ok()?;
+    match store::read_shared(&config.store)? {
+        Ok(leases) => Some(sorted(&leases)),
+        Err(error) => {
+            eprintln!("leasehold: {error}; this is what this node knows");
+            None
+        }
+    }
+}
+
+fn sorted(leases: &[Lease]) -> Vec<LeaseRow> {
+    let mut rows: Vec<LeaseRow> = leases.iter().map(LeaseRow::from).collect();
+    rows.sort_by(|a, b| (&a.network, &a.vm, &a.nic).cmp(&(&b.network, &b.vm, &b.nic)));
+    rows
 }
 
 /// Reads the store that a daemon left behind; `None` if there is none that outlives it.
@@ -126,9 +159,7 @@ fn from_store(config: &Config) -> Option<Result<Vec<LeaseRow>, Failure>> {
             for line in &loaded.damaged {
                 eprintln!("{line}");
             }
-            let mut rows: Vec<LeaseRow> = loaded.leases.iter().map(LeaseRow::from).collect();
-            rows.sort_by(|a, b| (&a.network, &a.vm, &a.nic).cmp(&(&b.network, &b.vm, &b.nic)));
-            Ok(rows)
+            Ok(sorted(&loaded.leases))
         }
         Err(error) => Err(Failure::new(ExitStatus::OsError, error.to_string())),
     })
@@ -136,7 +167,9 @@ fn from_store(config: &Config) -> Option<Result<Vec<LeaseRow>, Failure>> {
 
 fn is_about(row: &LeaseRow, subject: &str) -> bool {
     row.vm == subject
-        || [&row.ipv4, &row.ipv6].into_iter().any(|address| address.as_deref() == Some(subject))
+        || [&row.ipv4, &row.ipv6, &row.prefix]
+            .into_iter()
+            .any(|address| address.as_deref() == Some(subject))
 }
 
 fn listing(rows: &[LeaseRow]) -> String {
@@ -162,17 +195,28 @@ fn sheets(rows: &[LeaseRow]) -> String {
         let conflict = if row.conflict { "the guest found an address in use" } else { "none" };
         format!(
             "network    {}\nvm         {}\nnic        {}\nipv4       {}\nipv6       {}\n\
-             hostname   {}\ncreated    {}\nnode       {}\nlast seen  {}\nconflict   {conflict}\n",
+             prefix     {}\nhostname   {}\ncreated    {}\nnode       {}\nlast seen  {}\nconflict   {conflict}\n",
             row.network,
             row.vm,
             row.nic,
             or_dash(row.ipv4.as_deref()),
             or_dash(row.ipv6.as_deref()),
+            or_dash(row.prefix.as_deref()),
             or_dash(row.hostname.as_deref()),
             row.created,
             row.node,
             or_dash(row.last_seen.as_deref()),
-        )
+        ) + &row.registered.iter().map(registered).collect::<String>()
     };
     rows.iter().map(sheet).collect::<Vec<_>>().join("\n")
+}
+
+/// Writes the line of one address that the guest made for itself (RFC 9686).
+fn registered(row: &RegisteredRow) -> String {
+    let time = |seconds: Option<u64>| match seconds {
+        Some(seconds) => format!("{seconds}s"),
+        None => "for ever".to_owned(),
+    };
+    let RegisteredRow { address, preferred, valid } = row;
+    format!("registered {address}, preferred {}, valid {}\n", time(*preferred), time(*valid))
 }

@@ -3,16 +3,20 @@
 //! A command returns a `Failure` or nothing; only [`main`] prints errors and chooses the exit
 //! code.
 
+mod against;
 mod check;
 mod client;
+mod explain;
 mod leases;
 mod packaging;
+mod plan;
 mod ports;
 mod reload;
 mod replay;
 mod run;
 mod status;
 mod table;
+mod watch;
 
 use std::fmt;
 use std::io;
@@ -52,8 +56,15 @@ enum Command {
     /// Look at the lease table
     #[command(subcommand)]
     Leases(leases::Command),
+    /// Say why a port, or a VM's ports, are as they are, and what their guest would be told now
+    Explain(explain::Options),
+    /// Show the exchanges of the ports as they happen
+    Watch(watch::Options),
     /// Tell how the daemon is, on one screen
     Status(ListOptions),
+    /// Say what the files, as they are now, would change in the running daemon
+    #[command(after_help = "The exit code is 2 if something would change, and 0 if not.")]
+    Plan(ListOptions),
     /// Let the daemon read its files anew
     Reload,
     /// Answer a capture offline, as one VM's port would be answered with this configuration
@@ -85,7 +96,10 @@ pub fn main() -> ExitCode {
     match execute(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{failure}");
+            // `plan` has said everything when it finds something.
+            if !failure.text.is_empty() {
+                eprintln!("{failure}");
+            }
             failure.code.into()
         }
     }
@@ -98,9 +112,11 @@ pub(crate) struct Failure {
     text: String,
 }
 
-/// sysexits.h.
+/// sysexits.h, and one code for `plan`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ExitStatus {
+    /// `plan` alone: something would change.
+    Differs = 2,
     /// The command line is wrong.
     Usage = 64,
     /// The daemon cannot be reached.
@@ -142,7 +158,10 @@ fn execute(arguments: Arguments) -> Result<(), Failure> {
         Command::Check(options) => check::check(config, &options),
         Command::Ports(options) => ports::ports(config, &options),
         Command::Leases(command) => leases::leases(config, &command),
+        Command::Explain(options) => explain::explain(config, &options),
+        Command::Watch(options) => watch::watch(config, &options),
         Command::Status(options) => status::status(config, &options),
+        Command::Plan(options) => plan::plan(config, &options),
         Command::Reload => reload::reload(config),
         Command::Replay(options) => replay::replay(config, &options),
         Command::Completions { shell } => packaging::completions(shell),
@@ -154,6 +173,11 @@ fn usage(error: &clap::Error) -> ExitCode {
     // `--help` and `--version` are errors to clap, and no failure.
     let _ = error.print();
     if error.use_stderr() { ExitStatus::Usage.into() } else { ExitCode::SUCCESS }
+}
+
+/// Writes a decision: a reply by its type alone, a note or a drop with its kind before it.
+fn decision(verdict: &str, outcome: &str) -> String {
+    if verdict == "reply" { outcome.to_owned() } else { format!("{verdict} {outcome}") }
 }
 
 /// Writes a number of things: `1 port`, `3 ports`.

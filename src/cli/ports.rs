@@ -46,10 +46,14 @@ fn cells(row: &PortRow, nic: Option<String>) -> Vec<String> {
     let exchange = row.last_exchange.as_ref().map(|exchange| {
         // The day is left out: what matters is how long ago, and `--json` has it whole.
         let time = exchange.at.get(11..19).unwrap_or(&exchange.at);
-        format!("{time} {} > {}", exchange.message, exchange.outcome)
+        // Both DHCPs have a request and a reply.
+        format!("{time} {} {} > {}", exchange.protocol, exchange.message, exchange.outcome)
     });
-    let two_lines = |first: Option<&str>, second: Option<&str>| {
-        format!("{}\n{}", or_dash(first), or_dash(second))
+    // A port of which nothing more is known needs no second line.
+    let is_known = row.network.is_some() || row.ipv6.is_some() || exchange.is_some();
+    let two_lines = |first: Option<&str>, second: Option<&str>| match is_known {
+        true => format!("{}\n{}", or_dash(first), or_dash(second)),
+        false => or_dash(first),
     };
     let vm = or_dash(row.vm.as_deref());
     let vm = nic.map_or_else(|| vm.clone(), |nic| format!("{vm}\n{nic}"));
@@ -105,9 +109,8 @@ mod tests {
 INTERFACE  VM                                    STATE         IPV4
 NETWORK    LAST EXCHANGE                                       IPV6
 vnet0      3f2b8c1e-0d5a-4b7e-9c11-5a6d7e8f9a01  serving       10.20.0.10
-blue       01:53:09 request > ack                              2001:db8:20::1:a934
+blue       01:53:09 dhcpv4 request > ack                       2001:db8:20::1:a934
 patch-7    -                                     unidentified  -
--          -                                                   -
 
 patch-7: unidentified: no vm-id in external_ids
 ";

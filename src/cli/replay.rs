@@ -131,7 +131,8 @@ impl Port {
         let parameters = network.parameters(&assignment.lease, config.server_duid);
         let lease = &assignment.lease;
         Ok(Self {
-            is_fresh: (fresh.ipv4, fresh.ipv6) == (lease.ipv4, lease.ipv6),
+            is_fresh: (fresh.ipv4, fresh.ipv6, fresh.prefix)
+                == (lease.ipv4, lease.ipv6, lease.prefix),
             binding: Arc::new(Binding::new(key, &facts, &parameters)),
             network,
             template,
@@ -141,15 +142,17 @@ impl Port {
 
     /// Says for whom the capture is answered, and with which addresses.
     fn headline(&self) -> String {
-        let Assignment { lease, no_ipv4, no_ipv6, .. } = &self.assignment;
+        let Assignment { lease, no_ipv4, no_ipv6, no_prefix, .. } = &self.assignment;
         let LeaseKey { network, vm, nic } = &lease.key;
         let ipv4 = self.network.ipv4.as_ref().and(lease.ipv4).map(|address| address.to_string());
         let ipv6 = self.network.ipv6.as_ref().and(lease.ipv6).map(|address| address.to_string());
-        let addresses: Vec<String> = [ipv4, ipv6].into_iter().flatten().collect();
+        let delegation = self.network.ipv6.as_ref().and_then(|ipv6| ipv6.delegation.as_ref());
+        let prefix = delegation.and(lease.prefix).map(|prefix| prefix.to_string());
+        let addresses: Vec<String> = [ipv4, ipv6, prefix].into_iter().flatten().collect();
         let addresses =
             if addresses.is_empty() { "no address".to_owned() } else { addresses.join(", ") };
         let mut text = format!("{vm} {nic} on network {network}: {addresses}\n");
-        for reason in [no_ipv4, no_ipv6].into_iter().flatten() {
+        for reason in [no_ipv4, no_ipv6, no_prefix].into_iter().flatten() {
             let _ = writeln!(text, "  {reason}");
         }
         text
@@ -236,7 +239,7 @@ fn stored(rows: Vec<LeaseRow>) -> Vec<Lease> {
             },
             ipv4: row.ipv4.and_then(|address| address.parse().ok()),
             ipv6: row.ipv6.and_then(|address| address.parse().ok()),
-            prefix: None,
+            prefix: row.prefix.and_then(|prefix| prefix.parse().ok()),
             hostname: row.hostname,
             created: Wall::default(),
             node: row.node,

@@ -6,19 +6,12 @@ use std::sync::Arc;
 use super::section::{Item, Keys, Section, nearest};
 use super::values::{Form, IPV4};
 use crate::network::{
-    Architecture, BootRule, BootUrl, MAX_RULES, MAX_SERVER_NAME, MAX_TEXT, is_host_name,
+    Architecture, BootRule, BootUrl, MAX_PARAMS, MAX_RULES, MAX_SERVER_NAME, MAX_TEXT, is_host_name,
 };
 
 /// Reads the rules of `boot`, if the table has it; what has an error is noted and left out.
 pub(super) fn read(section: &Section<'_>, has_ipv4: bool) -> Option<Arc<[BootRule]>> {
     let item = section.get("boot")?;
-    if !has_ipv4 {
-        item.error(
-            "\"boot\" needs [ipv4] in this version, since DHCPv6 clients are not told of boot \
-             files yet; add it or leave \"boot\" out",
-        );
-        return None;
-    }
     let rules = item.section(&BOOT)?.sections("rule", &RULE);
     if rules.len() > MAX_RULES {
         item.error(format!(
@@ -41,10 +34,13 @@ pub(super) fn read(section: &Section<'_>, has_ipv4: bool) -> Option<Arc<[BootRul
                 ),
             );
         }
-        if rule.gives_nothing() {
+        // A DHCPv6 client takes a URL and nothing else (RFC 5970).
+        let gives_nothing = if has_ipv4 { rule.gives_nothing() } else { rule.url.is_none() };
+        if gives_nothing {
+            let what = if has_ipv4 { "file or url" } else { "url" };
             section.file.warn(
                 section.span.clone(),
-                "this boot rule gives its clients nothing; add file or url",
+                format!("this boot rule gives its clients nothing; add {what}"),
             );
         }
         if last_reached.is_none() && rule.fits_all() {
@@ -76,6 +72,7 @@ fn rule(section: &Section<'_>) -> BootRule {
         file: section.get("file").and_then(|item| text(&item, FILE)),
         path_prefix: section.get("path-prefix").and_then(|item| text(&item, PATH_PREFIX)),
         url: section.get("url").and_then(|item| url(&item)),
+        params: params(section),
     }
 }
 
@@ -129,6 +126,22 @@ fn text(item: &Item<'_>, (form, most): (Form, usize)) -> Option<String> {
         return None;
     }
     Some(text.to_owned())
+}
+
+/// Reads what option 60 gives to the booted file (RFC 5970, section 3.2).
+fn params(section: &Section<'_>) -> Vec<String> {
+    let members = members(section, "params");
+    let read: Vec<String> = members.iter().filter_map(|item| text(item, PARAM)).collect();
+    let length = read.iter().fold(0_usize, |sum, param| sum.saturating_add(param.len() + 2));
+    if let Some(item) = section.get("params").filter(|_| length > MAX_PARAMS) {
+        item.error(format!(
+            "\"params\" take {length} bytes with their lengths; keep them to {MAX_PARAMS}"
+        ));
+    }
+    if let Some(item) = section.get("params").filter(|_| section.get("url").is_none()) {
+        item.error("\"params\" go with a url; add url or leave \"params\" out");
+    }
+    read
 }
 
 fn next_server(item: &Item<'_>) -> Option<Ipv4Addr> {
@@ -203,6 +216,7 @@ const RULE: Keys = Keys {
         "file",
         "path-prefix",
         "url",
+        "params",
     ],
     later: &[],
 };
@@ -210,6 +224,7 @@ const RULE: Keys = Keys {
 const CLASS: (Form, usize) = (Form { what: "a class or a glob", like: "\"PXEClient*\"" }, MAX_TEXT);
 const FILE: (Form, usize) = (Form { what: "a file's name", like: "\"ipxe.efi\"" }, MAX_TEXT);
 const PATH_PREFIX: (Form, usize) = (Form { what: "a path's begin", like: "\"/boot/\"" }, MAX_TEXT);
+const PARAM: (Form, usize) = (Form { what: "a parameter", like: "\"console=ttyS0\"" }, MAX_TEXT);
 const SERVER_NAME: (Form, usize) =
     (Form { what: "a server's name", like: "\"boot.example\"" }, MAX_SERVER_NAME);
 const TFTP_SERVER: Form =

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::diagnostics::File;
 use super::section::{At, Item, Keys, Section};
+use super::store::store;
 use super::values::{
     BRIDGE, Form, GLOB, INTERFACE, LISTEN, MAC, NETDEV_VM, NIC, NODE, PATH, PATTERN, TEMPLATE, VM,
     name, network_name,
@@ -118,39 +119,6 @@ fn node(root: &Section<'_>) -> String {
     })
 }
 
-fn store(root: &Section<'_>, base: &Path) -> Store {
-    let embedded =
-        |path: Option<PathBuf>| Store::Embedded { path: path.unwrap_or_else(|| STORE_PATH.into()) };
-    let Some(section) = root.get("store").and_then(|item| item.section(&STORE)) else {
-        return embedded(None);
-    };
-    let path = section.get("path");
-    let backend = section.get("backend");
-    if let Some(item) = &backend
-        && item.as_str() == Some("etcd")
-    {
-        item.error(
-            "backend \"etcd\" needs the feature \"etcd\", which was not built in; write \
-             \"embedded\" or \"memory\"",
-        );
-        return embedded(None);
-    }
-    if let Some(etcd) = section.get("etcd") {
-        etcd.error("[store.etcd] is not available in this version; leave it out");
-    }
-    let choices = [("embedded", Backend::Embedded), ("memory", Backend::Memory)];
-    match backend.and_then(|item| item.choice(&choices, &[])).unwrap_or(Backend::Embedded) {
-        Backend::Embedded => embedded(path.and_then(|item| path_in(base, &item))),
-        Backend::Memory => {
-            if let Some(path) = path {
-                let message = "path is not used with backend \"memory\"; leave it out";
-                path.file.warn(path.span, message);
-            }
-            Store::Memory
-        }
-    }
-}
-
 fn metrics(root: &Section<'_>) -> Option<SocketAddr> {
     let section = root.get("metrics").and_then(|item| item.section(&METRICS));
     let Some(item) = section.and_then(|section| section.get("listen")) else {
@@ -186,13 +154,6 @@ struct Sources {
     sources: Vec<Source>,
     named_networks: Vec<At<NetworkName>>,
     match_decides: bool,
-}
-
-/// What `backend` says.
-#[derive(Debug, Clone, Copy)]
-enum Backend {
-    Embedded,
-    Memory,
 }
 
 /// What `kind` says.
@@ -431,7 +392,7 @@ pub(super) fn filled(item: &Item<'_>, form: Form) -> Option<String> {
 }
 
 /// Reads a path; a relative one starts where the file is.
-fn path_in(base: &Path, item: &Item<'_>) -> Option<PathBuf> {
+pub(super) fn path_in(base: &Path, item: &Item<'_>) -> Option<PathBuf> {
     filled(item, PATH).map(|text| base.join(text))
 }
 
@@ -451,7 +412,6 @@ const DEPLOYMENT_NAME: &str = "leasehold";
 const METRICS_LISTEN: &str = "127.0.0.1:9768";
 const NETWORKS_DIR: &str = "networks.d";
 const OVSDB_SOCKET: &str = "/run/openvswitch/db.sock";
-const STORE_PATH: &str = "/var/lib/leasehold";
 
 const ROOT: Keys = Keys {
     place: "",
@@ -470,7 +430,6 @@ const ROOT: Keys = Keys {
 };
 const DEPLOYMENT: Keys = Keys { place: " in [deployment]", known: &["name"], later: &[] };
 const NODE_KEYS: Keys = Keys { place: " in [node]", known: &["name"], later: &[] };
-const STORE: Keys = Keys { place: " in [store]", known: &["backend", "path", "etcd"], later: &[] };
 const SOURCE: Keys = Keys {
     place: " in [[source]]",
     known: &["kind", "socket", "bridges", "identity", "port", "match", "vm"],

@@ -1,16 +1,17 @@
 //! Writes every effective value down, in the form of the files.
 
 use std::fmt::{Display, Write};
+use std::path::PathBuf;
 
 use super::ipv6::{PREFERENCES, word};
 use super::option_names;
 use super::values::duration;
-use super::{Config, Limits, Source, StaticPort, Store};
+use super::{Config, Etcd, Limits, Source, StaticPort, Store};
 use crate::discovery::IdentityRule;
 use crate::network::{
-    BootRule, Common, EncryptedResolver, Gateway, Ipv4Network, Ipv4Route, Ipv6Network, Ipv6Route,
-    Lifetime, Mask, Match, Network, OnDecline, PoolAddress, PoolRange, PrefixInformation,
-    RawOption, RouterAdvertisement, RouterPreference, VmEntry,
+    BootRule, Common, Delegation, EncryptedResolver, Gateway, Ipv4Network, Ipv4Route, Ipv6Network,
+    Ipv6Route, Lifetime, Mask, Match, Network, OnDecline, PoolAddress, PoolRange,
+    PrefixInformation, RawOption, RouterAdvertisement, RouterPreference, VmEntry,
 };
 
 /// Returns all values that are in force, given or not, as text in the form of the files. A value
@@ -78,8 +79,24 @@ impl Page {
         self.value("backend", quoted(store.backend()));
         match store {
             Store::Embedded { path } => self.value("path", quoted(path.display())),
+            Store::Etcd { path, etcd } => {
+                self.value("path", quoted(path.display()));
+                self.etcd(etcd);
+            }
             Store::Memory => {}
         }
+    }
+
+    fn etcd(&mut self, etcd: &Etcd) {
+        self.section("[store.etcd]");
+        self.value("endpoints", list(&etcd.endpoints));
+        self.value("prefix", quoted(&etcd.prefix));
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| quoted(path.display()));
+        self.maybe("ca-file", path(&etcd.ca_file));
+        self.maybe("cert-file", path(&etcd.cert_file));
+        self.maybe("key-file", path(&etcd.key_file));
+        self.maybe("username", etcd.username.as_ref().map(quoted));
+        self.maybe("password-file", path(&etcd.password_file));
     }
 
     fn source(&mut self, source: &Source) {
@@ -260,6 +277,14 @@ impl Page {
         self.value("rapid-commit", ipv6.rapid_commit);
         self.maybe("server-preference", ipv6.server_preference);
         self.maybe("information-refresh-time", ipv6.information_refresh_time.map(duration));
+        self.maybe("sol-max-rt", ipv6.solicit_max_retry.map(duration));
+        self.maybe("inf-max-rt", ipv6.information_max_retry.map(duration));
+        self.maybe(
+            "delegate",
+            ipv6.delegation.as_ref().map(|Delegation { pool, length, .. }| {
+                format!("{{ pool = {}, length = {length} }}", quoted(pool))
+            }),
+        );
         let routes: Vec<String> = ipv6.routes.iter().map(ipv6_route).collect();
         self.value("routes", format!("[{}]", routes.join(", ")));
         for prefix in &ipv6.prefixes {
@@ -311,6 +336,7 @@ impl Page {
                 file,
                 path_prefix,
                 url,
+                params,
             } = rule;
             self.section(header);
             let numbers: Vec<String> = architectures.iter().map(|a| a.0.to_string()).collect();
@@ -328,6 +354,7 @@ impl Page {
             self.maybe("file", file.as_ref().map(quoted));
             self.maybe("path-prefix", path_prefix.as_ref().map(quoted));
             self.maybe("url", url.as_ref().map(quoted));
+            self.given("params", some(list(params)));
         }
     }
 
@@ -352,6 +379,7 @@ impl Page {
         self.given("nic", entry.nic.as_ref().map(quoted));
         self.given("ipv4", (!entry.ipv4.is_empty()).then(|| list(&entry.ipv4)));
         self.given("ipv6", (!entry.ipv6.is_empty()).then(|| list(&entry.ipv6)));
+        self.given("prefix", entry.prefix.map(quoted));
         self.given("hostname", entry.hostname.as_ref().map(quoted));
         self.given("domain", entry.domain.as_ref().map(quoted));
         self.given("search", entry.search.as_ref().map(list));

@@ -179,6 +179,11 @@ impl File {
         self.source.line(offset).0
     }
 
+    /// Returns the line and the column of a byte, both counted from 1.
+    pub(super) fn place_of(&self, offset: usize) -> (usize, usize) {
+        self.source.place(offset)
+    }
+
     /// Notes an error: what is wrong and, after a semicolon, what would be right.
     pub(super) fn error(&self, span: Range<usize>, message: impl Into<String>) {
         self.errors.borrow_mut().push(Finding { span, message: message.into() });

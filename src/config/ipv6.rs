@@ -4,6 +4,7 @@ use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 
+use super::delegation;
 use super::section::{At, Item, Keys, Section};
 use super::values::{
     Form, IPV6_NET, LINK_LOCAL, duration, lifetime, network, ranges, refuse_overlaps, seconds,
@@ -20,6 +21,8 @@ pub(super) struct Ipv6Part {
     pub(super) network: Ipv6Network,
     /// The pool's ranges, with their places.
     pub(super) ranges: Vec<At<PoolRange<Ipv6Addr>>>,
+    /// What `delegate` covers, with its place.
+    pub(super) delegated: Option<At<PoolRange<Ipv6Addr>>>,
     /// Addresses that no VM may hold, and what they are.
     pub(super) used: Vec<(Ipv6Addr, &'static str)>,
 }
@@ -40,6 +43,8 @@ pub(super) fn read(
     let times = times(section);
     let ra = advertisement(section, gateway.is_some());
     let prefixes = prefixes(section, subnet, mode, times);
+    let own = subnet.into_iter().chain(prefixes.iter().map(|info| info.prefix)).collect();
+    let delegation = delegation::read(section, mode, own);
     let routes = routes(section, ra);
     let rapid_commit = section.get("rapid-commit").and_then(|item| item.boolean()).unwrap_or(false);
     let server_preference = section.get("server-preference").and_then(|item| item.number(0, 255));
@@ -48,11 +53,18 @@ pub(super) fn read(
         .get("information-refresh-time")
         .and_then(|item| seconds(&item, 600, Lifetime::INFINITE.0 - 1));
 
+    // RFC 9915, sections 21.24 and 21.25: a client takes no other value.
+    let max_retry = |key| section.get(key).and_then(|item| seconds(&item, 60, 86_400));
+    let solicit_max_retry = max_retry("sol-max-rt");
+    let information_max_retry = max_retry("inf-max-rt");
+
     let gateway = match gateway {
         Some(gateway) => Some(gateway?),
         None => None,
     };
-    let (subnet, mode, times) = (subnet?, mode?, times?);
+    let (subnet, mode, times, delegation) = (subnet?, mode?, times?, delegation?);
+    let delegated =
+        delegation.as_ref().map(|at| At::new(at.span(), delegation::range_of(at.get_ref().pool)));
     let network = Ipv6Network {
         subnet,
         gateway,
@@ -60,6 +72,7 @@ pub(super) fn read(
             ranges: ranges.iter().map(|range| *range.get_ref()).collect(),
             never: Vec::new(),
         },
+        delegation: delegation.map(At::into_inner),
         mode,
         preferred_lifetime: times.preferred,
         valid_lifetime: times.valid,
@@ -68,6 +81,8 @@ pub(super) fn read(
         rapid_commit,
         server_preference,
         information_refresh_time,
+        solicit_max_retry,
+        information_max_retry,
         prefixes,
         routes,
         ra: ra?,
@@ -77,7 +92,7 @@ pub(super) fn read(
     // in a /127.
     let anycast = (subnet.prefix_len() < 127)
         .then(|| (subnet.network(), "the subnet's router anycast address"));
-    Some(Ipv6Part { used: anycast.into_iter().collect(), ranges, network })
+    Some(Ipv6Part { used: anycast.into_iter().collect(), ranges, delegated, network })
 }
 
 /// RFC 4291, section 2.5.6.
@@ -134,7 +149,9 @@ fn mode(
             }
             mode
         }
-        None if ranges.is_some() || reserves_addresses => AddressMode::Stateful,
+        None if ranges.is_some() || reserves_addresses || section.get("delegate").is_some() => {
+            AddressMode::Stateful
+        }
         None => AddressMode::Slaac,
     };
     if let Some(subnet) = subnet.filter(|net| is_autonomous(mode) && net.prefix_len() != 64) {
@@ -486,11 +503,14 @@ pub(super) const KEYS: Keys = Keys {
         "rapid-commit",
         "server-preference",
         "information-refresh-time",
+        "sol-max-rt",
+        "inf-max-rt",
         "routes",
         "prefix",
         "ra",
+        "delegate",
     ],
-    later: &["delegate", "options"],
+    later: &["options"],
 };
 const PREFIX: Keys = Keys {
     place: " in [[ipv6.prefix]]",

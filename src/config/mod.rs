@@ -4,15 +4,19 @@ mod between;
 mod boot;
 mod daemon_file;
 mod defaults;
+mod delegation;
 mod diagnostics;
 mod ipv4;
 mod ipv6;
+mod locate;
 mod network_file;
 mod option;
 mod option_kind;
 mod option_names;
+mod option_text;
 mod section;
 mod services;
+mod store;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -21,6 +25,9 @@ mod vm;
 pub use daemon_file::{CONTROL_SOCKET, server_duid};
 pub use defaults::explain_defaults;
 pub use diagnostics::{Colors, ConfigErrors};
+pub use locate::{Step, locate};
+pub use option_text::{domains, option_name, option_text};
+pub use values::duration;
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -76,8 +83,34 @@ pub enum Store {
         /// The directory.
         path: PathBuf,
     },
+    /// etcd, which nodes share.
+    Etcd {
+        /// The directory of this node's copy.
+        path: PathBuf,
+        /// How etcd is reached.
+        etcd: Etcd,
+    },
     /// Nothing is kept over a restart.
     Memory,
+}
+
+/// `[store.etcd]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Etcd {
+    /// URLs of members, at least one.
+    pub endpoints: Vec<String>,
+    /// What every key begins with.
+    pub prefix: String,
+    /// Certificates of those who sign the members', PEM.
+    pub ca_file: Option<PathBuf>,
+    /// This client's certificate, PEM; with `key_file`.
+    pub cert_file: Option<PathBuf>,
+    /// Its private key, PEM.
+    pub key_file: Option<PathBuf>,
+    /// The etcd user; with `password_file`.
+    pub username: Option<String>,
+    /// A file with nothing but the user's password.
+    pub password_file: Option<PathBuf>,
 }
 
 impl Store {
@@ -86,6 +119,7 @@ impl Store {
     pub const fn backend(&self) -> &'static str {
         match self {
             Self::Embedded { .. } => "embedded",
+            Self::Etcd { .. } => "etcd",
             Self::Memory => "memory",
         }
     }
@@ -96,6 +130,10 @@ impl fmt::Display for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Embedded { path } => write!(f, "{} {}", self.backend(), path.display()),
+            Self::Etcd { path, etcd } => {
+                let endpoints = etcd.endpoints.join(" ");
+                write!(f, "{} {endpoints}, copy in {}", self.backend(), path.display())
+            }
             Self::Memory => f.write_str(self.backend()),
         }
     }

@@ -117,6 +117,7 @@ pub(super) fn read(file: &File) -> Option<NetworkFile> {
     let mut claims = entries.claims;
     claims.extend(ipv4.checked().iter().flat_map(|part| &part.ranges).map(Claim::new));
     claims.extend(ipv6.checked().iter().flat_map(|part| &part.ranges).map(Claim::new));
+    claims.extend(ipv6.checked().iter().flat_map(|part| &part.delegated).map(Claim::new));
 
     let (name, vms) = (name?, entries.entries);
     let ipv4 = ipv4.settled()?.map(|part| {
@@ -129,6 +130,9 @@ pub(super) fn read(file: &File) -> Option<NetworkFile> {
         let mut network = part.network;
         let reserved = vms.iter().flat_map(|entry| entry.ipv6.iter().copied());
         withhold(&mut network.pool, part.used.into_iter().map(|(a, _)| a).chain(reserved));
+        if let Some(delegation) = &mut network.delegation {
+            delegation.reserved = vms.iter().filter_map(|entry| entry.prefix).collect();
+        }
         network
     });
     let gateway = gateway.finish(&name.to_string(), ipv4.as_ref(), ipv6.as_ref());
@@ -354,7 +358,10 @@ fn hashed(text: &str) -> [u8; 4] {
 fn warn_if_it_serves_nobody(root: &Section<'_>, network: &Network) {
     use crate::network::AddressMode;
     let has_range = network.ipv4.as_ref().is_some_and(|ipv4| !ipv4.pool.ranges.is_empty())
-        || network.ipv6.as_ref().is_some_and(|ipv6| !ipv6.pool.ranges.is_empty());
+        || network
+            .ipv6
+            .as_ref()
+            .is_some_and(|ipv6| !ipv6.pool.ranges.is_empty() || ipv6.delegation.is_some());
     let advertises = network.ipv6.as_ref().is_some_and(|ipv6| match ipv6.mode {
         AddressMode::Stateless | AddressMode::Slaac => true,
         AddressMode::Stateful => false,

@@ -130,7 +130,8 @@ pub(super) fn seconds_of(text: &str) -> Option<u32> {
 }
 
 /// Writes seconds as a duration, in the largest unit that holds them whole, with quotes.
-pub(super) fn duration(seconds: u32) -> String {
+#[must_use]
+pub fn duration(seconds: u32) -> String {
     let units = [('d', 86_400), ('h', 3_600), ('m', 60)];
     let whole = |(_, factor): &(char, u32)| seconds != 0 && seconds.checked_rem(*factor) == Some(0);
     let (unit, factor) = units.into_iter().find(whole).unwrap_or(('s', 1));

@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::Ipv6Net;
+
 use super::boot;
+use super::delegation;
 use super::ipv4::{self, Ipv4Part};
 use super::ipv6::{self, Ipv6Part, is_autonomous};
 use super::network_file::{Claim, Part};
@@ -13,7 +16,7 @@ use super::section::{At, Item, Keys, Section};
 use super::services;
 use super::values::{Family, HOSTNAME, NIC, VM, domain, list, mtu, name, server_address};
 use crate::lease::{NicName, VmId};
-use crate::network::{Hostname, PoolRange, VmEntry};
+use crate::network::{Hostname, PoolRange, VmEntry, overlap};
 
 /// The entries, and what they give out.
 #[derive(Debug, Default)]
@@ -24,6 +27,7 @@ pub(super) struct Entries {
     seen: HashMap<(VmId, Option<NicName>), usize>,
     ipv4: Reserved<Ipv4Addr>,
     ipv6: Reserved<Ipv6Addr>,
+    prefixes: Vec<At<Ipv6Net>>,
 }
 
 /// Where each address of one family is reserved.
@@ -76,6 +80,7 @@ impl Entries {
         let entry = VmEntry {
             ipv4: self.ipv4_addresses(section, ipv4),
             ipv6: self.ipv6_addresses(section, ipv6),
+            prefix: self.prefix(section, ipv6),
             hostname: section.get("hostname").and_then(|item| hostname(&item)),
             domain: section.get("domain").and_then(|item| domain(&item)),
             search: list(section, "search", domain),
@@ -131,6 +136,27 @@ impl Entries {
         }
         let items = addresses(&item, ipv6.is_absent(), bounds);
         self.claim(items, |entries| &mut entries.ipv6)
+    }
+
+    /// Reads the reserved prefix, which no other entry's may overlap.
+    fn prefix(&mut self, section: &Section<'_>, ipv6: &Part<Ipv6Part>) -> Option<Ipv6Net> {
+        let prefix = delegation::reservation(section, ipv6)?;
+        let (net, span) = (*prefix.get_ref(), prefix.span());
+        if let Some(first) = self.prefixes.iter().find(|other| overlap(*other.get_ref(), net)) {
+            let line = section.file.line_of(first.span().start);
+            section.file.error(
+                span,
+                format!(
+                    "prefix \"{net}\" overlaps \"{}\", reserved in line {line}; give every VM its \
+                     own",
+                    first.get_ref()
+                ),
+            );
+            return None;
+        }
+        self.claims.push(Claim::new(&At::new(span, delegation::range_of(net))));
+        self.prefixes.push(prefix);
+        Some(net)
     }
 
     /// Notes addresses that an entry before this one reserves too, and keeps the rest.
@@ -240,9 +266,10 @@ pub(super) const KEYS: Keys = Keys {
         "routes",
         "boot",
         "option",
+        "prefix",
         IPV4_OPTIONS,
     ],
-    later: &["prefix"],
+    later: &[],
 };
 const OPTION: Keys = option::keys(" in [[vm.option]]");
 /// `[vm.ipv4-options]`: what `[ipv4.options]` is for the network; "ipv4" is the address here.

@@ -21,12 +21,13 @@ impl Supervisor {
         let (from, by) = (from.as_deref(), by.as_str());
         tracing::info!(interface, %vm, %nic, from, by, "the VM has come to its port");
         self.ports.guest_came(interface);
-        self.vm_is_at(key, Some(interface), &format!("at {interface}")).await;
+        let reason = format!("served with the same lease as {interface}, whose guest spoke last");
+        self.vm_is_at(key, Some(interface), &reason).await;
     }
 
-    /// Takes note that a VM is at `place`, in words, which is another node unless it is `port` of
-    /// this one: its other ports here tell it nothing more until it speaks there.
-    pub(super) async fn vm_is_at(&mut self, key: &LeaseKey, port: Option<&str>, place: &str) {
-        self.ports.guest_left(key, port, place).await;
+    /// Takes note that a VM is elsewhere, on another node or at `port` of this one: its other ports
+    /// here, which are listed with `reason`, tell it nothing more until it speaks there.
+    pub(super) async fn vm_is_at(&mut self, key: &LeaseKey, port: Option<&str>, reason: &str) {
+        self.ports.guest_left(key, port, reason).await;
     }
 }

@@ -57,6 +57,12 @@ impl Claims {
         self.by_interface.get(interface)?.values().next()
     }
 
+    /// Returns what each source says of an interface, in file order.
+    pub(super) fn claims(&self, interface: &str) -> impl Iterator<Item = (SourceId, &Port)> {
+        let claims = self.by_interface.get(interface).into_iter().flatten();
+        claims.map(|(source, port)| (*source, port))
+    }
+
     /// Returns which source has an interface, and what it says of it.
     pub(super) fn claim(&self, interface: &str) -> Option<(SourceId, &Port)> {
         let (source, port) = self.by_interface.get(interface)?.first_key_value()?;

@@ -1,4 +1,5 @@
-//! The local control socket: one request, one answer, for those who may open it.
+//! The local control socket, for those who may open it: one request, one answer, or the lines of a
+//! watch.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -7,13 +8,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use super::watch::Watcher;
 use crate::control::{Answer, Request};
 
-/// A request and where its answer goes.
-pub(super) type Asked = (Request, oneshot::Sender<Answer>);
+/// A request and where what is said to it goes.
+pub(super) type Asked = (Request, oneshot::Sender<Said>);
+
+/// What is said to a request.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// One answer.
+    Answer(Answer),
+    /// One line after the other.
+    Watch(Watcher),
+}
 
 /// Why the socket could not be had.
 #[derive(Debug)]
@@ -72,8 +84,12 @@ impl ControlSocket {
             let requests = requests.clone();
             tokio::spawn(async move {
                 // A client that goes away or never asks is its own affair.
-                let _ = tokio::time::timeout(CLIENT_LIMIT, client(stream, requests)).await;
+                let served = tokio::time::timeout(CLIENT_LIMIT, client(stream, requests)).await;
+                // A watcher stays, and takes nobody's place.
                 drop(place);
+                if let Ok(Ok(Some((watcher, reader, writer)))) = served {
+                    watcher.tell(reader, writer).await;
+                }
             });
         }
     }
@@ -125,23 +141,35 @@ async fn ask(path: &Path) -> Asking {
     }
 }
 
-async fn client(stream: UnixStream, requests: mpsc::Sender<Asked>) -> io::Result<()> {
+/// Serves one client; returns what it watches, if it does.
+async fn client(
+    stream: UnixStream,
+    requests: mpsc::Sender<Asked>,
+) -> io::Result<Option<(Watcher, OwnedReadHalf, OwnedWriteHalf)>> {
     let (reader, mut writer) = stream.into_split();
     let mut line = String::new();
-    BufReader::new(reader.take(REQUEST_MAX)).read_line(&mut line).await?;
+    let mut reader = BufReader::new(reader.take(REQUEST_MAX));
+    reader.read_line(&mut line).await?;
     let answer = match serde_json::from_str(&line) {
         Ok(request) => {
             let (answer, answered) = oneshot::channel();
             if requests.send((request, answer)).await.is_err() {
-                return Ok(());
+                return Ok(None);
             }
-            answered.await.unwrap_or_else(|_| Answer::Error("the daemon is ending".to_owned()))
+            match answered.await {
+                Ok(Said::Answer(answer)) => answer,
+                Ok(Said::Watch(watcher)) => {
+                    return Ok(Some((watcher, reader.into_inner().into_inner(), writer)));
+                }
+                Err(_) => Answer::Error("the daemon is ending".to_owned()),
+            }
         }
         Err(error) => Answer::Error(format!("reading the request: {error}")),
     };
     let mut line = serde_json::to_vec(&answer)?;
     line.push(b'\n');
-    writer.write_all(&line).await
+    writer.write_all(&line).await?;
+    Ok(None)
 }
 
 /// Clients at once; further ones wait to be accepted.

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use tokio::sync::oneshot;
 
+use super::control_socket::Said;
 use super::supervisor::Supervisor;
 use super::writes::Writes;
 use crate::clock;
@@ -15,7 +16,7 @@ use crate::lease::{Edit, LeaseChange, LeaseKey, Occasion};
 /// Edits that wait for the store.
 #[derive(Debug, Default)]
 pub(super) struct PendingEdits {
-    waiting: Vec<(Vec<LeaseKey>, oneshot::Sender<Answer>)>,
+    waiting: Vec<(Vec<LeaseKey>, oneshot::Sender<Said>)>,
 }
 
 impl PendingEdits {
@@ -25,7 +26,24 @@ impl PendingEdits {
         for (keys, answer) in waiting {
             if keys.iter().all(|key| writes.is_written(key)) {
                 // A client that has gone needs no answer.
-                let _ = answer.send(Answer::Edited(Ok(keys.len())));
+                let _ = answer.send(Said::Answer(Answer::Edited(Ok(keys.len()))));
+            } else {
+                self.waiting.push((keys, answer));
+            }
+        }
+    }
+
+    /// Tells who waits for this lease that another node was ahead.
+    pub(super) fn refuse(&mut self, key: &LeaseKey) {
+        let waiting = std::mem::take(&mut self.waiting);
+        for (keys, answer) in waiting {
+            if keys.contains(key) {
+                let text = format!(
+                    "another node has changed the lease of {} {}, or gave its address away: list \
+                     the leases and try again",
+                    key.vm, key.nic
+                );
+                let _ = answer.send(Said::Answer(Answer::Edited(Err(vec![text]))));
             } else {
                 self.waiting.push((keys, answer));
             }
@@ -39,7 +57,7 @@ impl PendingEdits {
                 "the change is made, and not yet durable: {error}; it is written as soon as the \
                  store works"
             );
-            let _ = answer.send(Answer::Edited(Err(vec![text])));
+            let _ = answer.send(Said::Answer(Answer::Edited(Err(vec![text]))));
         }
     }
 }
@@ -50,18 +68,18 @@ impl Supervisor {
         &mut self,
         edits: &[Edit],
         force: bool,
-        answer: oneshot::Sender<Answer>,
+        answer: oneshot::Sender<Said>,
     ) {
         let served = if force { Vec::new() } else { self.served(edits) };
         if !served.is_empty() {
-            let _ = answer.send(Answer::Edited(Err(served)));
+            let _ = answer.send(Said::Answer(Answer::Edited(Err(served))));
             return;
         }
         let occasion = Occasion { node: &self.config.node, wall: clock::wall() };
         match self.table.edit(&self.config.networks, edits, occasion) {
             Err(errors) => {
                 let errors = errors.iter().map(ToString::to_string).collect();
-                let _ = answer.send(Answer::Edited(Err(errors)));
+                let _ = answer.send(Said::Answer(Answer::Edited(Err(errors))));
             }
             Ok(keys) => {
                 for key in &keys {

@@ -1,8 +1,9 @@
-//! The last exchange on a port, shared between its task and the listings without a lock.
+//! What was exchanged on a port: the last exchange, shared between its task and the listings
+//! without a lock, and the last ones, which belong to the task and are told when asked for.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::control::Exchange;
+use crate::control::{Exchange, Past};
 use crate::outcome::{DropReason, Message, Note, Outcome, Protocol, Verdict};
 use crate::time::Wall;
 use crate::wire::Mac;
@@ -36,6 +37,85 @@ impl LastExchange {
         let mac = Mac([a, b, c, d, e, f]);
         (mac != Mac::default()).then_some(mac)
     }
+}
+
+/// The last exchanges on a port, drops included, in as much memory as it has from the start.
+///
+/// A guest can fill it with what it likes, so equal outcomes within a minute share an entry, and
+/// drops do not push out the last answers: they have half of the places for sure.
+#[derive(Debug)]
+pub(super) struct History {
+    /// The latest last.
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    outcome: Outcome,
+    note: Option<Note>,
+    first: Wall,
+    last: Wall,
+    count: u64,
+}
+
+impl History {
+    /// Makes an empty history.
+    pub(super) fn new() -> Self {
+        Self { entries: Vec::with_capacity(PLACES) }
+    }
+
+    /// Writes one outcome down.
+    pub(super) fn record(&mut self, outcome: Outcome, note: Option<Note>, wall: Wall) {
+        let is_same = |entry: &Entry| {
+            (entry.outcome, entry.note) == (outcome, note)
+                && wall.0.saturating_sub(entry.last.0) < TOGETHER_SECONDS
+        };
+        if let Some(place) = self.entries.iter().rposition(is_same) {
+            let tail = self.entries.get_mut(place..).unwrap_or_default();
+            if let Some(entry) = tail.first_mut() {
+                entry.count = entry.count.saturating_add(1);
+                entry.last = wall;
+                tail.rotate_left(1);
+            }
+            return;
+        }
+        if self.entries.len() >= PLACES {
+            let answers = self.entries.iter().filter(|entry| !is_drop(&entry.outcome)).count();
+            let spares_answers = is_drop(&outcome) && answers <= PLACES / 2;
+            let goes = |entry: &Entry| !spares_answers || is_drop(&entry.outcome);
+            let place = self.entries.iter().position(goes).unwrap_or(0);
+            self.entries.remove(place);
+        }
+        self.entries.push(Entry { outcome, note, first: wall, last: wall, count: 1 });
+    }
+
+    /// Returns the exchanges in words, the latest last.
+    pub(super) fn told(&self) -> Vec<Past> {
+        self.entries.iter().map(Entry::told).collect()
+    }
+}
+
+impl Entry {
+    fn told(&self) -> Past {
+        let Outcome { protocol, message, verdict } = self.outcome;
+        // What was only noted is said already.
+        let note = self.note.filter(|note| verdict != Verdict::Noted(*note));
+        Past {
+            first: self.first.to_rfc3339(),
+            last: self.last.to_rfc3339(),
+            count: self.count,
+            protocol: protocol.as_str().to_owned(),
+            message: message.as_str().to_owned(),
+            verdict: verdict.kind().to_owned(),
+            outcome: verdict.as_str().to_owned(),
+            note: note.map(|note| note.as_str().to_owned()),
+            explanation: verdict.explain().or(note.map(Note::explain)).map(str::to_owned),
+        }
+    }
+}
+
+fn is_drop(outcome: &Outcome) -> bool {
+    matches!(outcome.verdict, Verdict::Dropped(_))
 }
 
 /// Puts an outcome into one word: seconds since 1970 in the upper half, then a byte each for
@@ -82,6 +162,12 @@ const REPLIED: u8 = 0;
 const NOTED: u8 = 1;
 const DROPPED: u8 = 2;
 
+/// How many entries a history has.
+const PLACES: usize = 20;
+
+/// Within how many seconds equal outcomes are counted together. Renewals are further apart.
+const TOGETHER_SECONDS: u64 = 60;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,5 +193,67 @@ mod tests {
             Wall(1),
         );
         assert_eq!(last.exchange().unwrap().outcome, "panicked");
+    }
+
+    const OFFER: Outcome = Outcome {
+        protocol: Protocol::Dhcpv4,
+        message: Message::Discover,
+        verdict: Verdict::Replied(Message::Offer),
+    };
+    const ACK: Outcome = Outcome {
+        protocol: Protocol::Dhcpv4,
+        message: Message::Request,
+        verdict: Verdict::Replied(Message::Ack),
+    };
+
+    fn counts(history: &History) -> Vec<(String, u64)> {
+        history.told().into_iter().map(|past| (past.outcome, past.count)).collect()
+    }
+
+    #[test]
+    fn equal_outcomes_within_a_minute_share_an_entry() {
+        let mut history = History::new();
+        for (outcome, second) in [(OFFER, 100), (ACK, 101), (OFFER, 102), (ACK, 103), (ACK, 200)] {
+            history.record(outcome, None, Wall(second));
+        }
+        let expected = [("offer", 2), ("ack", 2), ("ack", 1)].map(|(text, n)| (text.to_owned(), n));
+        assert_eq!(counts(&history), expected);
+        let first = history.told().remove(0);
+        assert_eq!(first.first, "1970-01-01T00:01:40Z");
+        assert_eq!(first.last, "1970-01-01T00:01:42Z");
+    }
+
+    #[test]
+    fn a_flood_of_one_or_of_many_kinds_leaves_the_last_answers() {
+        let mut history = History::new();
+        for step in 0..30 {
+            history.record(ACK, None, Wall(step * TOGETHER_SECONDS));
+        }
+        let wall = Wall(30 * TOGETHER_SECONDS);
+        for _ in 0..1_000 {
+            for reason in DropReason::ALL {
+                let outcome = Outcome::dropped(Protocol::Other, Message::Unknown, *reason);
+                history.record(outcome, None, wall);
+            }
+        }
+        let told = history.told();
+        assert_eq!(told.len(), PLACES);
+        assert_eq!(told.iter().filter(|past| past.outcome == "ack").count(), PLACES / 2);
+    }
+
+    #[test]
+    fn a_history_says_why_and_what_was_learnt_beside() {
+        let mut history = History::new();
+        history.record(ACK, Some(Note::OptionsLeftOut), Wall(1));
+        let arrived = Outcome { verdict: Verdict::Noted(Note::Arrived), ..ACK };
+        history.record(arrived, Some(Note::Arrived), Wall(1));
+        let told = history.told();
+        let said: Vec<_> =
+            told.iter().map(|past| (past.note.as_deref(), &past.explanation)).collect();
+        let why = |note: Note| Some(note.explain().to_owned());
+        assert_eq!(
+            said,
+            [(Some("options-left-out"), &why(Note::OptionsLeftOut)), (None, &why(Note::Arrived))]
+        );
     }
 }

@@ -1,56 +1,30 @@
 //! What the supervisor shows: listings, status and gauges.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::sources::{Health, Running};
 use super::supervisor::{Entry, Supervisor};
 use crate::clock;
 use crate::control::{Count, LeaseRow, PortRow, PortState, SourceStatus, Status, StoreStatus};
 use crate::discovery::SourceId;
-use crate::lease::{LeaseKey, Usage};
+use crate::lease::{Lease, Usage};
 use crate::network::Network;
 use crate::telemetry::{FamilyCounts, NetworkCounts, PortCount, SourceState};
 
 impl Supervisor {
     /// Lists every port that a source names.
     pub(super) fn port_rows(&self) -> Vec<PortRow> {
-        let mut rows: Vec<PortRow> =
-            self.entries.iter().map(|(interface, entry)| self.port_row(interface, entry)).collect();
-        self.name_twins(&mut rows);
-        rows
-    }
-
-    /// Says of ports that are served with the same lease which one's guest spoke last: during a
-    /// migration within the node that is where the VM runs (clause D6).
-    fn name_twins(&self, rows: &mut [PortRow]) {
-        let mut by_lease: HashMap<&LeaseKey, Vec<usize>> = HashMap::new();
-        for (place, row) in rows.iter().enumerate() {
-            if let Some(service) = self.ports.service(&row.interface) {
-                by_lease.entry(&service.key).or_default().push(place);
-            }
-        }
-        for places in by_lease.into_values().filter(|places| places.len() > 1) {
-            let spoke = |place: &usize| {
-                rows.get(*place)?.last_exchange.as_ref().map(|exchange| exchange.at.clone())
-            };
-            let Some(latest) = places.iter().copied().max_by_key(spoke) else { continue };
-            let Some(name) = rows.get(latest).map(|row| row.interface.clone()) else { continue };
-            for place in places.into_iter().filter(|place| *place != latest) {
-                if let Some(row) = rows.get_mut(place) {
-                    let twin =
-                        format!("served with the same lease as {name}, whose guest spoke last");
-                    row.reason = Some(match row.reason.take() {
-                        None => twin,
-                        Some(reason) => format!("{reason}; {twin}"),
-                    });
-                }
-            }
-        }
+        self.entries.iter().map(|(interface, entry)| self.port_row(interface, entry)).collect()
     }
 
     /// Lists every lease.
     pub(super) fn lease_rows(&self) -> Vec<LeaseRow> {
-        self.table.iter().map(LeaseRow::from).collect()
+        let now = clock::mono();
+        let row = |lease: &Lease| {
+            let row = LeaseRow::from(lease);
+            LeaseRow { registered: self.registrations.rows(&lease.key, now), ..row }
+        };
+        self.table.iter().map(row).collect()
     }
 
     /// Tells how the daemon is.
@@ -133,13 +107,15 @@ impl Supervisor {
         }
     }
 
-    fn port_row(&self, interface: &str, entry: &Entry) -> PortRow {
+    /// Lists one port.
+    pub(super) fn port_row(&self, interface: &str, entry: &Entry) -> PortRow {
         let port = self.claims.port(interface);
         let identity = port.and_then(|port| port.identity.as_ref().ok());
         let last = self.ports.last(interface);
         let mac = port.and_then(|port| port.mac).or_else(|| last.and_then(|last| last.source()));
         let lease = entry.lease.as_ref();
-        let (reason, elsewhere) = (entry.reason.clone(), self.ports.elsewhere(interface));
+        let reasons = [entry.reason.as_deref(), self.ports.elsewhere(interface)];
+        let reasons: Vec<&str> = reasons.into_iter().flatten().collect();
         PortRow {
             interface: interface.to_owned(),
             vm: identity.map(|identity| identity.vm.to_string()),
@@ -150,7 +126,7 @@ impl Supervisor {
             ipv6: lease.and_then(|lease| lease.ipv6).map(|address| address.to_string()),
             hostname: lease.and_then(|lease| lease.hostname.clone()),
             state: entry.state,
-            reason: reason.or_else(|| elsewhere.map(|place| format!("its VM is now {place}"))),
+            reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
             last_exchange: last.and_then(|last| last.exchange()),
         }
     }

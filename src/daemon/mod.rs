@@ -5,19 +5,25 @@ mod claims;
 mod control_socket;
 mod edits;
 mod exchange;
+mod explain;
 mod links;
 mod listing;
 mod metrics_server;
 mod plan;
 mod port_task;
 mod ports;
+mod preview;
 mod reclaim;
+mod registrations;
 mod reload;
 mod remembered;
+mod shared;
 mod sources;
 #[cfg(test)]
 mod storm;
 mod supervisor;
+mod values;
+mod watch;
 mod writes;
 
 use std::io;
@@ -42,7 +48,7 @@ use crate::config::Config;
 use crate::discovery::Connector;
 use crate::lease::LeaseTable;
 use crate::net::{Filter, LinkEvent, LinkWatcher};
-use crate::store::{self, OpenError, StoreHandle, StoreThread};
+use crate::store::{self, News, OpenError, StoreHandle, StoreThread};
 use crate::telemetry::{Metrics, StoreOperation};
 
 /// Why the daemon could not run.
@@ -83,7 +89,16 @@ async fn serve(config: Config, broker: BrokerClient) -> Result<Ports, RunError> 
         Metrics::new().map_err(|error| RunError::System(format!("making the metrics: {error}")))?;
     let metrics = Arc::new(metrics);
     let control = listen_for_commands(&config.control_socket).await?;
-    let (table, store, store_thread) = open_store(&config, &metrics)?;
+    // A store may block, and the runtime's own threads must not.
+    let (config, opened) = {
+        let metrics = Arc::clone(&metrics);
+        let opening = tokio::task::spawn_blocking(move || {
+            let opened = open_store(&config, &metrics);
+            (config, opened)
+        });
+        opening.await.map_err(|error| RunError::System(format!("opening the store: {error}")))?
+    };
+    let OpenStore { table, handle: store, thread: store_thread, news } = opened?;
     let mut signals = Signals::new()?;
     let ready = Arc::new(AtomicBool::new(false));
     let mut metrics_server = MetricsServer::new(Arc::clone(&metrics), Arc::clone(&ready));
@@ -127,6 +142,7 @@ async fn serve(config: Config, broker: BrokerClient) -> Result<Ports, RunError> 
         reports,
         control: control_asked,
         reload: reloads,
+        news,
         stop: stopped,
     };
     let mut supervisor = tokio::spawn(Supervisor::run(parts, inputs));
@@ -216,11 +232,17 @@ fn connector(broker: BrokerClient) -> Connector {
     })
 }
 
-fn open_store(
-    config: &Config,
-    metrics: &Metrics,
-) -> Result<(LeaseTable, StoreHandle, StoreThread), RunError> {
-    let mut store = store::open(&config.store).map_err(|error| match error {
+/// A store that was read and runs.
+struct OpenStore {
+    table: LeaseTable,
+    handle: StoreHandle,
+    thread: StoreThread,
+    /// What other nodes do, if they share it.
+    news: Option<mpsc::Receiver<News>>,
+}
+
+fn open_store(config: &Config, metrics: &Metrics) -> Result<OpenStore, RunError> {
+    let mut store = store::open(&config.store, &config.node).map_err(|error| match error {
         OpenError::InUse(text) => RunError::AnotherInstance(text),
         OpenError::NoPermission(text) => RunError::NoPermission(text),
         OpenError::Damaged(text) | OpenError::Unusable(text) => RunError::System(text),
@@ -240,9 +262,10 @@ fn open_store(
     for line in &refused {
         tracing::error!("{line}; it is set aside");
     }
-    let (store, thread) = store::spawn(store, store_metrics)
+    let news = store.watch();
+    let (handle, thread) = store::spawn(store, store_metrics)
         .map_err(|error| RunError::System(format!("starting the store's thread: {error}")))?;
-    Ok((table, store, thread))
+    Ok(OpenStore { table, handle, thread, news })
 }
 
 struct Signals {

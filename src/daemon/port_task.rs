@@ -9,12 +9,15 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
-use super::exchange::LastExchange;
+use super::exchange::{History, LastExchange};
+use super::watch::{Cause, Sighting, Tap};
 use crate::binding::Binding;
 use crate::clock;
+use crate::control::Past;
+use crate::dhcpv6::Registration;
 use crate::net::{AsyncPacketSocket, PacketSocket, Readable, RecvBatch};
 use crate::outcome::{DropReason, Message, Note, Outcome, Protocol, Verdict};
 use crate::responder::{PortResponder, RateLimit, Turn};
@@ -38,6 +41,10 @@ pub(super) enum Order {
     LinkUp,
     /// The VM was heard elsewhere.
     GuestLeft,
+    /// Show what is exchanged from now on.
+    Watch(Tap),
+    /// Tell the last exchanges.
+    Recall(oneshot::Sender<Vec<Past>>),
 }
 
 /// What is known of a port's guest when it begins to be served.
@@ -63,6 +70,9 @@ pub(super) struct PortReport {
 pub(super) enum PortEvent {
     /// The guest spoke; not told more often than [`SEEN_INTERVAL`] allows.
     Seen,
+    /// The guest registered an address of its own making; no more of them in one
+    /// [`NOTE_INTERVAL`] than [`REGISTRATIONS_MAX`].
+    Registered(Registration),
     /// Something was noted of a frame; not told more often than [`NOTE_INTERVAL`] allows.
     Noted(Protocol, Note),
     /// The guest has come to the port, as a message of this type shows. It is told until there is
@@ -81,6 +91,8 @@ pub(super) struct PortTask {
     pub(super) limit: RateLimit,
     pub(super) metrics: Arc<NetworkMetrics>,
     pub(super) last: Arc<LastExchange>,
+    /// Who watches from the start.
+    pub(super) taps: Vec<Tap>,
     pub(super) orders: mpsc::Receiver<Order>,
     pub(super) reports: mpsc::Sender<PortReport>,
 }
@@ -90,8 +102,7 @@ impl PortTask {
     /// back.
     pub(super) async fn run(self) -> PacketSocket {
         let Self { interface, ifindex, socket, binding, guest, limit, .. } = self;
-        let Self { metrics, last, orders, reports, .. } = self;
-        let mut orders = orders;
+        let Self { metrics, last, taps, mut orders, reports, .. } = self;
         let now = clock::now();
         // The seed only spreads advertisements; it is no secret. Ports start at different moments.
         let seed = now.mono.as_nanos() ^ (u64::from(ifindex) << 32);
@@ -106,9 +117,12 @@ impl PortTask {
             responder,
             metrics,
             last,
+            history: History::new(),
+            taps,
             reports,
             seen_told: None,
             noted_told: [None; Note::ALL.len()],
+            registered_told: (now.mono, 0),
             arrival_untold: None,
         };
         // What another port's guest overran is not this one's.
@@ -170,11 +184,16 @@ struct Port {
     responder: PortResponder,
     metrics: Arc<NetworkMetrics>,
     last: Arc<LastExchange>,
+    history: History,
+    /// Who watches; for the most part nobody.
+    taps: Vec<Tap>,
     reports: mpsc::Sender<PortReport>,
     /// When the supervisor was last told that the guest spoke.
     seen_told: Option<Mono>,
     /// When it was last told of each note.
     noted_told: [Option<Mono>; Note::ALL.len()],
+    /// Since when how many registrations were told.
+    registered_told: (Mono, u8),
     /// The message that showed an arrival, until the supervisor was told.
     arrival_untold: Option<Message>,
 }
@@ -199,6 +218,12 @@ impl Port {
                 self.responder.rebind(now, binding, limit);
             }
             Order::LinkUp => self.responder.link_up(now),
+            Order::Watch(tap) => {
+                self.taps.retain(|tap| !tap.is_closed());
+                self.taps.push(tap);
+            }
+            // Whoever asked may have gone.
+            Order::Recall(answer) => drop(answer.send(self.history.told())),
             Order::GuestLeft => {
                 self.responder.guest_left();
                 self.arrival_untold = None;
@@ -228,8 +253,10 @@ impl Port {
                 return Backlog::None;
             }
             let now = clock::now();
+            let watched = self.begin_watching();
             worker.turns.clear();
             worker.outbox.clear();
+            worker.ends.clear();
             for received in worker.recv.frames() {
                 // Frames queued from another device are still delivered after a rebind.
                 if received.ifindex != self.ifindex {
@@ -238,9 +265,13 @@ impl Port {
                 let frame = &received.frame;
                 let turn = self.responder.handle_frame(now.mono, frame, &mut worker.outbox);
                 worker.turns.push(turn);
+                worker.ends.push(worker.outbox.len());
             }
             let sent = send(socket, &worker.outbox);
             self.account(now, &mut worker.turns, sent);
+            if let Some(came) = watched {
+                self.show_turns(came, worker, sent);
+            }
             if received < RecvBatch::SLOTS {
                 Backlog::None
             } else if !worker.turns.is_empty() && worker.turns.iter().all(is_beyond_rate) {
@@ -259,7 +290,10 @@ impl Port {
                 worker.outbox.clear();
                 self.responder.handle_arrival(now, &mut worker.outbox);
                 // What finds no room is made up for by the next round.
-                self.metrics.announced(send(socket, &worker.outbox));
+                let watched = self.begin_watching();
+                let sent = send(socket, &worker.outbox);
+                self.metrics.announced(sent);
+                self.show_due(watched, worker, sent);
             });
         }
     }
@@ -267,6 +301,7 @@ impl Port {
     fn advertise(&mut self, socket: &PacketSocket) {
         WORKER.with_borrow_mut(|worker| {
             worker.outbox.clear();
+            let watched = self.begin_watching();
             if self.responder.handle_deadline(clock::mono(), &mut worker.outbox) {
                 // One that finds no room is made up for by the next.
                 let sent = send(socket, &worker.outbox);
@@ -274,8 +309,47 @@ impl Port {
                 if sent > 0 && ra.is_some_and(|ra| !ra.is_whole()) {
                     self.metrics.note(Protocol::Nd, Note::OptionsLeftOut);
                 }
+                self.show_due(watched, worker, sent);
             }
         });
+    }
+
+    /// Reads the time for those who watch; `None`: nobody does.
+    fn begin_watching(&self) -> Option<u64> {
+        (!self.taps.is_empty()).then(clock::wall_nanos)
+    }
+
+    /// Shows a batch, each frame with the replies to it that went out.
+    fn show_turns(&mut self, came: u64, worker: &Worker, sent: usize) {
+        let ifindex = self.ifindex;
+        let ours = worker.recv.frames().filter(|received| received.ifindex == ifindex);
+        let mut first = 0;
+        for ((received, turn), end) in ours.zip(&worker.turns).zip(&worker.ends) {
+            let number = (*end).min(sent).saturating_sub(first);
+            let replies = worker.outbox.frames().skip(first).take(number).map(Into::into);
+            self.show(came, Cause::received(*turn, &received.frame), replies.collect());
+            first = *end;
+        }
+    }
+
+    /// Shows what went out unasked.
+    fn show_due(&mut self, watched: Option<u64>, worker: &Worker, sent: usize) {
+        let Some(came) = watched else { return };
+        for frame in worker.outbox.frames().take(sent) {
+            self.show(came, Cause::Due, vec![frame.into()]);
+        }
+    }
+
+    fn show(&mut self, came: u64, cause: Cause, sent: Vec<Box<[u8]>>) {
+        let sighting = Sighting {
+            interface: Arc::clone(&self.interface),
+            binding: Arc::clone(self.responder.binding()),
+            came,
+            went: clock::wall_nanos(),
+            cause,
+            sent,
+        };
+        self.taps.retain(|tap| tap.show(sighting.clone()));
     }
 
     /// Counts the frames that found the kernel's queue full (clause E1).
@@ -313,6 +387,7 @@ impl Port {
     }
 
     fn note(&mut self, now: Now, turn: &Turn) {
+        self.history.record(turn.outcome, turn.note, now.wall);
         let Outcome { verdict, .. } = &turn.outcome;
         match verdict {
             Verdict::Replied(_) | Verdict::Noted(_) => {
@@ -322,6 +397,9 @@ impl Port {
                 }
             }
             Verdict::Dropped(_) => {}
+        }
+        if let (Verdict::Replied(_), Some(registration)) = (verdict, turn.registration) {
+            self.registered(now.mono, registration);
         }
         if turn.arrived {
             self.arrival_untold = Some(turn.outcome.message);
@@ -339,6 +417,20 @@ impl Port {
             && let Some(told) = self.noted_told.get_mut(note.index())
         {
             *told = Some(now.mono);
+        }
+    }
+
+    /// Tells of a registration. A guest that has just come up sends one for each of its addresses,
+    /// so several go through at once.
+    fn registered(&mut self, now: Mono, registration: Registration) {
+        let (since, told) = self.registered_told;
+        if now.since(since) >= NOTE_INTERVAL {
+            self.registered_told = (now, 0);
+        } else if told >= REGISTRATIONS_MAX {
+            return;
+        }
+        if self.report(PortEvent::Registered(registration)) {
+            self.registered_told.1 = self.registered_told.1.saturating_add(1);
         }
     }
 
@@ -361,6 +453,8 @@ struct Worker {
     recv: RecvBatch,
     outbox: Outbox,
     turns: Vec<Turn>,
+    /// How many replies were queued after each turn.
+    ends: Vec<usize>,
 }
 
 thread_local! {
@@ -368,6 +462,7 @@ thread_local! {
         recv: RecvBatch::new(),
         outbox: Outbox::new(RecvBatch::SLOTS),
         turns: Vec::with_capacity(RecvBatch::SLOTS),
+        ends: Vec::with_capacity(RecvBatch::SLOTS),
     });
 }
 
@@ -396,6 +491,9 @@ const SEEN_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How often one kind of note is told to the supervisor. Metrics count every one.
 const NOTE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many registrations are told to the supervisor in one [`NOTE_INTERVAL`].
+const REGISTRATIONS_MAX: u8 = 16;
 
 /// How long a port is left alone whose guest sends far more than its rate: 16 frames in each rest
 /// cost nothing, where reading a flood takes a core.

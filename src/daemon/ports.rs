@@ -4,15 +4,17 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::exchange::LastExchange;
 use super::plan::Service;
 use super::port_task::{Guest, Order, PortReport, PortTask};
+use super::watch::{Tap, Wanted};
 use crate::binding::Binding;
 use crate::broker::SocketPool;
 use crate::config::Limits;
+use crate::control::Past;
 use crate::lease::LeaseKey;
 use crate::net::{AsyncPacketSocket, Filter, PacketSocket, close_side_by_side, interface_index};
 use crate::network::Parameters;
@@ -25,6 +27,8 @@ pub(super) struct Ports {
     pool: SocketPool,
     limits: Limits,
     reports: mpsc::Sender<PortReport>,
+    /// Who watches which ports.
+    watches: Vec<(Wanted, Tap)>,
 }
 
 /// How starting a port went.
@@ -63,7 +67,7 @@ struct Served {
 impl Ports {
     /// Makes the registry; tasks report to `reports`.
     pub(super) fn new(pool: SocketPool, limits: Limits, reports: mpsc::Sender<PortReport>) -> Self {
-        Self { served: HashMap::new(), pool, limits, reports }
+        Self { served: HashMap::new(), pool, limits, reports, watches: Vec::new() }
     }
 
     /// Returns how a port is served, if it is.
@@ -76,7 +80,42 @@ impl Ports {
         self.served.get(interface).map(|served| served.last.as_ref())
     }
 
-    /// Returns where the VM of a served port is, if it was heard elsewhere since.
+    /// Returns what a port's guest is told, if it is served.
+    pub(super) fn terms(&self, interface: &str) -> Option<&Terms> {
+        self.served.get(interface).map(|served| &served.terms)
+    }
+
+    /// Returns the last exchanges on a port, the latest last; none if it is not served.
+    pub(super) async fn exchanges(&self, interface: &str) -> Vec<Past> {
+        let Some(served) = self.served.get(interface) else {
+            return Vec::new();
+        };
+        let (answer, answered) = oneshot::channel();
+        // A task that has ended has forgotten them.
+        let _ = served.orders.send(Order::Recall(answer)).await;
+        answered.await.unwrap_or_default()
+    }
+
+    /// Shows the ports that are wanted to a watcher, now and as they appear. Returns how many there
+    /// are now; `None`: too many watch already.
+    pub(super) async fn watch(&mut self, wanted: Wanted, tap: Tap) -> Option<usize> {
+        self.watches.retain(|(_, tap)| !tap.is_closed());
+        if self.watches.len() >= WATCHES {
+            return None;
+        }
+        let mut ports: usize = 0;
+        for (interface, served) in &self.served {
+            if wanted.takes(interface, served.terms.service.key.vm.as_str()) {
+                ports = ports.saturating_add(1);
+                // A task that has ended is watched when it is started anew.
+                let _ = served.orders.send(Order::Watch(tap.clone())).await;
+            }
+        }
+        self.watches.push((wanted, tap));
+        Some(ports)
+    }
+
+    /// Says where the VM of a served port is, if it was heard elsewhere since (clause D6).
     pub(super) fn elsewhere(&self, interface: &str) -> Option<&str> {
         self.served.get(interface).and_then(|served| served.elsewhere.as_deref())
     }
@@ -88,14 +127,14 @@ impl Ports {
         }
     }
 
-    /// Takes note that the VM of `key` is at `place`: every port of it but the one named `except`
-    /// falls silent until its guest speaks there.
-    pub(super) async fn guest_left(&mut self, key: &LeaseKey, except: Option<&str>, place: &str) {
+    /// Takes note that the VM of `key` is elsewhere, as `reason` says: every port of it but the one
+    /// named `except` announces nothing more until its guest speaks there.
+    pub(super) async fn guest_left(&mut self, key: &LeaseKey, except: Option<&str>, reason: &str) {
         for (interface, served) in &mut self.served {
             if served.terms.service.key != *key || Some(interface.as_str()) == except {
                 continue;
             }
-            served.elsewhere = Some(place.to_owned());
+            served.elsewhere = Some(reason.to_owned());
             // A task that has ended needs no order.
             let _ = served.orders.send(Order::GuestLeft).await;
         }
@@ -198,11 +237,18 @@ impl Ports {
             limit,
             metrics: Arc::clone(&terms.metrics),
             last: Arc::clone(&last),
+            taps: self.taps(interface, terms.service.key.vm.as_str()),
             orders: ordered,
             reports: self.reports.clone(),
         };
         let task = tokio::spawn(task.run());
         Served { terms, limit, orders, task, last, elsewhere: None }
+    }
+
+    /// Returns the taps of those who watch a port.
+    fn taps(&self, interface: &str, vm: &str) -> Vec<Tap> {
+        let open = self.watches.iter().filter(|(_, tap)| !tap.is_closed());
+        open.filter(|(wanted, _)| wanted.takes(interface, vm)).map(|(_, tap)| tap.clone()).collect()
     }
 
     fn rate_limit(&self) -> RateLimit {
@@ -221,7 +267,8 @@ impl Terms {
         }
     }
 
-    fn binding(&self) -> Arc<Binding> {
+    /// Encodes what the guest is told.
+    pub(super) fn binding(&self) -> Arc<Binding> {
         let Service { key, facts, .. } = &self.service;
         Arc::new(Binding::new(key.clone(), facts, &self.parameters))
     }
@@ -253,3 +300,6 @@ impl Served {
 
 /// Orders are few and obeyed at once.
 const ORDERS: usize = 4;
+
+/// How many may watch at once.
+const WATCHES: usize = 8;

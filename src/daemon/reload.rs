@@ -13,16 +13,7 @@ use crate::network::Network;
 impl Supervisor {
     /// Reads the files anew; a file with an error replaces nothing.
     pub(super) async fn reload(&mut self) -> ReloadOutcome {
-        let path = self.config.path.clone();
-        let loaded = tokio::task::spawn_blocking(move || crate::config::load(&path)).await;
-        let loaded = match loaded {
-            Ok(Ok(config)) => Ok(config),
-            Ok(Err(errors)) => Err(errors.lines),
-            Err(_) => {
-                Err(vec!["reading the files failed with a panic; the old ones stay".to_owned()])
-            }
-        };
-        match loaded {
+        match self.read_files().await {
             Ok(config) => {
                 let lines = self.take_config(config).await;
                 for line in &lines {
@@ -39,6 +30,22 @@ impl Supervisor {
                 self.reload_error = Some(lines.join("; "));
                 self.metrics.config_refused();
                 ReloadOutcome { successful: false, lines }
+            }
+        }
+    }
+
+    /// Reads the files as they are now, and puts nothing into force.
+    ///
+    /// # Errors
+    /// Every diagnostic, one line each.
+    pub(super) async fn read_files(&self) -> Result<Config, Vec<String>> {
+        let path = self.config.path.clone();
+        let loaded = tokio::task::spawn_blocking(move || crate::config::load(&path)).await;
+        match loaded {
+            Ok(Ok(config)) => Ok(config),
+            Ok(Err(errors)) => Err(errors.lines),
+            Err(_) => {
+                Err(vec!["reading the files failed with a panic; the old ones stay".to_owned()])
             }
         }
     }

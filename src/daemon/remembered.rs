@@ -311,7 +311,7 @@ fn rules(config: &Config, source: &Source) -> String {
 
 fn path(store: &Store) -> Option<PathBuf> {
     match store {
-        Store::Embedded { path } => Some(path.join(FILE_NAME)),
+        Store::Embedded { path } | Store::Etcd { path, .. } => Some(path.join(FILE_NAME)),
         Store::Memory => None,
     }
 }

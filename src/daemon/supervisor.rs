@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::claims::Claims;
+use super::control_socket::{Asked, Said};
 use super::edits::PendingEdits;
 use super::links::Links;
 use super::metrics_server::MetricsServer;
@@ -19,8 +20,10 @@ use super::plan::{Plan, Service, plan};
 use super::port_task::{Guest, PortEvent, PortReport};
 use super::ports::{Ports, Started, Terms};
 use super::reclaim::{RECLAIM_INTERVAL, may_be_given_later};
+use super::registrations::Registrations;
 use super::remembered::Remembered;
 use super::sources::{Health, Sources};
+use super::watch::{self, Wanted};
 use super::writes::Writes;
 use crate::clock;
 use crate::config::Config;
@@ -30,7 +33,7 @@ use crate::lease::{Assignment, Family, Lease, LeaseChange, LeaseKey, LeaseTable,
 use crate::net::LinkEvent;
 use crate::network::{AddressMode, Network};
 use crate::outcome::{Note, Protocol};
-use crate::store::{Change, StoreError, StoreHandle, StoreThread};
+use crate::store::{Change, News, Refused, StoreError, StoreHandle, StoreThread};
 use crate::telemetry::{LogLimiter, Metrics};
 use crate::time::Mono;
 
@@ -54,8 +57,10 @@ pub(super) struct Inputs {
     pub(super) sources: mpsc::Receiver<(SourceId, SourceEvent)>,
     pub(super) links: mpsc::Receiver<LinkEvent>,
     pub(super) reports: mpsc::Receiver<PortReport>,
-    pub(super) control: mpsc::Receiver<(Request, oneshot::Sender<Answer>)>,
+    pub(super) control: mpsc::Receiver<Asked>,
     pub(super) reload: mpsc::Receiver<()>,
+    /// From a store that nodes share.
+    pub(super) news: Option<mpsc::Receiver<News>>,
     pub(super) stop: oneshot::Receiver<()>,
 }
 
@@ -84,6 +89,8 @@ pub(super) struct Supervisor {
     pub(super) links: Links,
     pub(super) remembered: Remembered,
     pub(super) entries: BTreeMap<String, Entry>,
+    /// What guests registered (RFC 9686).
+    pub(super) registrations: Registrations,
     /// Leases that the store does not have as they are.
     pub(super) writes: Writes,
     pub(super) edits: PendingEdits,
@@ -96,7 +103,11 @@ pub(super) struct Supervisor {
     /// When what failed is tried again; none while nothing has.
     retry_at: Option<Mono>,
     /// Where the writing of a batch says how it ended.
-    written: mpsc::Sender<Result<(), StoreError>>,
+    written: mpsc::Sender<Result<Vec<Refused>, StoreError>>,
+    /// Ports that lack an address because other nodes' VMs hold it, and when that is looked at
+    /// again.
+    pub(super) lacking: BTreeSet<String>,
+    pub(super) lacking_at: Option<Mono>,
     /// When the gauges are brought up to date; none while they are.
     gauges_at: Option<Mono>,
     log_limit: LogLimiter<(String, Note)>,
@@ -119,6 +130,7 @@ impl Supervisor {
             links: Links::default(),
             remembered,
             entries: BTreeMap::new(),
+            registrations: Registrations::default(),
             writes: Writes::default(),
             edits: PendingEdits::default(),
             reload_error: None,
@@ -128,6 +140,8 @@ impl Supervisor {
             refused: BTreeSet::new(),
             retry_at: None,
             written,
+            lacking: BTreeSet::new(),
+            lacking_at: None,
             gauges_at: None,
             log_limit: LogLimiter::new(LOG_INTERVAL, LOG_KEYS),
         };
@@ -136,6 +150,7 @@ impl Supervisor {
             // A timer runs only while there is something to do later: an idle node does not wake.
             let retry_at = supervisor.retry_at;
             let gauges_at = supervisor.gauges_at;
+            let lacking_at = supervisor.lacking_at;
             let remember_at = supervisor.remembered.due();
             tokio::select! {
                 biased;
@@ -160,8 +175,10 @@ impl Supervisor {
                     supervisor.reconcile(concerned).await;
                     supervisor.tell_ready();
                 }
+                Some(news) = next(&mut inputs.news) => supervisor.news(news).await,
                 Some(report) = inputs.reports.recv() => supervisor.heard(report).await,
                 () = clock::sleep_until(retry_at) => supervisor.retry().await,
+                () = clock::sleep_until(lacking_at) => supervisor.look_again().await,
                 () = clock::sleep_until(remember_at) => supervisor.remember(),
                 () = clock::sleep_until(gauges_at) => {
                     supervisor.gauges_at = None;
@@ -171,19 +188,24 @@ impl Supervisor {
         }
         supervisor.sources.stop();
         supervisor.ports.stop_all().await;
-        if supervisor.writes.is_under_way() && matches!(done.recv().await, Some(Ok(()))) {
-            supervisor.writes.succeeded();
-        }
-        // When guests were last heard, for the most part: worth one try.
-        if let Some(changes) = supervisor.next_batch() {
-            let _ = supervisor.store.write(changes).await;
-        }
+        let end = async {
+            if supervisor.writes.is_under_way() && matches!(done.recv().await, Some(Ok(_))) {
+                supervisor.writes.succeeded();
+            }
+            // When guests were last heard, for the most part: worth one try.
+            if let Some(changes) = supervisor.next_batch() {
+                let _ = supervisor.store.write(changes).await;
+            }
+        };
+        // A store that does not answer does not keep the daemon; what waits was never served.
+        let _ = tokio::time::timeout(END_LIMIT, end).await;
         if supervisor.remembered.due().is_some() {
             supervisor.remember();
         }
-        supervisor.store_thread.stop().await;
-        supervisor.remembered.close().await;
-        supervisor.ports
+        let Self { ports, store_thread, remembered, .. } = supervisor;
+        let _ = tokio::time::timeout(END_LIMIT, store_thread.stop()).await;
+        remembered.close().await;
+        ports
     }
 
     /// Tells whether every source has given its first snapshot.
@@ -210,16 +232,38 @@ impl Supervisor {
         }
     }
 
-    async fn answer(&mut self, (request, answer): (Request, oneshot::Sender<Answer>)) {
+    async fn answer(&mut self, (request, answer): Asked) {
         let said = match request {
             Request::Ports => Answer::Ports(self.port_rows()),
             Request::Leases => Answer::Leases(self.lease_rows()),
             Request::Status => Answer::Status(Box::new(self.status())),
             Request::Reload => Answer::Reload(self.reload().await),
+            Request::Explain { subject } => Answer::Explain(self.explain(&subject).await),
+            Request::Plan => Answer::Plan(self.preview().await),
+            Request::Watch { port, vm, frames } => {
+                let said = self.watch(Wanted { port, vm }, frames).await;
+                let _ = answer.send(said);
+                return;
+            }
             Request::Edit { edits, force } => return self.edit(&edits, force, answer).await,
         };
         // A client that has gone needs no answer.
-        let _ = answer.send(said);
+        let _ = answer.send(Said::Answer(said));
+    }
+
+    /// Begins a watch.
+    async fn watch(&mut self, wanted: Wanted, frames: bool) -> Said {
+        let (tap, mut watcher) = watch::watch(frames);
+        match self.ports.watch(wanted, tap).await {
+            Some(ports) => {
+                watcher.ports = ports;
+                Said::Watch(watcher)
+            }
+            None => {
+                let text = "as many watch already as may; end one of them";
+                Said::Answer(Answer::Error(text.to_owned()))
+            }
+        }
     }
 
     fn source_said(&mut self, (source, event): (SourceId, SourceEvent)) -> BTreeSet<String> {
@@ -280,6 +324,9 @@ impl Supervisor {
                     self.write();
                 }
             }
+            PortEvent::Registered(registration) => {
+                self.registrations.note(&key, registration, clock::mono());
+            }
             PortEvent::Noted(protocol, note @ Note::Declined) => {
                 let network = Arc::clone(&service.network);
                 self.warn(&interface, &key, note, "the guest declined its address: it is in use");
@@ -300,7 +347,10 @@ impl Supervisor {
                 );
             }
             PortEvent::Arrived(message) => self.arrived(&interface, &key, message).await,
-            PortEvent::Noted(_, Note::Released | Note::Arrived | Note::Announced) => {}
+            PortEvent::Noted(
+                _,
+                Note::Released | Note::Arrived | Note::Announced | Note::Registered,
+            ) => {}
         }
     }
 
@@ -377,6 +427,7 @@ impl Supervisor {
         }
         let network = Some(Arc::clone(&service.network));
         let lease = Some(assignment.lease.clone());
+        self.note_lack(interface, &assignment);
         if let Some(reason) = nothing_to_give(&service.network, &assignment) {
             self.ports.stop(interface).await;
             let state = PortState::NoAddress;
@@ -389,7 +440,10 @@ impl Supervisor {
                 self.ports.stop(interface).await;
             }
             let state = PortState::NoAddress;
-            let reason = Some(NOT_YET_DURABLE.to_owned());
+            let reason = Some(match self.writes.error() {
+                Some(error) => format!("{NOT_YET_DURABLE}: {error}"),
+                None => NOT_YET_DURABLE.to_owned(),
+            });
             return self.list(interface, Entry { state, reason, network, lease });
         }
         let parameters = service.network.parameters(&assignment.lease, self.config.server_duid);
@@ -418,7 +472,7 @@ impl Supervisor {
         let news = before
             .is_none_or(|before| (before.state, &before.reason) != (entry.state, &entry.reason));
         // Every new lease waits a moment for the store; that is no news, and its end is.
-        let waits = entry.reason.as_deref() == Some(NOT_YET_DURABLE);
+        let waits = entry.reason.as_ref().is_some_and(|text| text.starts_with(NOT_YET_DURABLE));
         if news && !waits {
             let vm = entry.lease.as_ref().map_or("-", |lease| lease.key.vm.as_str());
             let state = entry.state.as_str();
@@ -458,18 +512,18 @@ impl Supervisor {
     }
 
     /// Takes note of how the writing of a batch ended.
-    async fn settle(&mut self, result: Result<(), StoreError>) {
+    async fn settle(&mut self, result: Result<Vec<Refused>, StoreError>) {
         match result {
-            Ok(()) => {
+            Ok(refused) => {
                 if self.writes.error().is_some() {
                     tracing::info!("the lease store works again");
                 }
-                let durable = self.writes.succeeded();
-                let waiting = self.entries.iter().filter(|(_, entry)| {
-                    entry.lease.as_ref().is_some_and(|lease| durable.contains(&lease.key))
-                });
-                let waiting = waiting.map(|(interface, _)| interface.clone()).collect();
-                self.reconcile(waiting).await;
+                let mut concerned = self.writes.succeeded();
+                for refused in refused {
+                    self.edits.refuse(&refused.key);
+                    concerned.extend(self.refused(refused));
+                }
+                self.reconcile(self.ports_of(&concerned)).await;
                 self.edits.settle(&self.writes);
             }
             Err(StoreError(error)) => {
@@ -478,8 +532,17 @@ impl Supervisor {
                     tracing::error!(%error, "writing leases; known VMs are served on, new ones wait");
                 }
                 self.retry_after(self.writes.pause());
+                self.tell_waiting().await;
             }
         }
+    }
+
+    /// Returns the ports that serve one of these leases, or would.
+    pub(super) fn ports_of(&self, keys: &BTreeSet<LeaseKey>) -> BTreeSet<String> {
+        let concerned = self.entries.iter().filter(|(_, entry)| {
+            entry.lease.as_ref().is_some_and(|lease| keys.contains(&lease.key))
+        });
+        concerned.map(|(interface, _)| interface.clone()).collect()
     }
 
     /// Has what failed tried again after `pause`, or earlier if something else is due then.
@@ -489,7 +552,7 @@ impl Supervisor {
     }
 
     /// Tries again what failed a while ago.
-    async fn retry(&mut self) {
+    pub(super) async fn retry(&mut self) {
         self.retry_at = None;
         self.writes.resume();
         let refused = std::mem::take(&mut self.refused);
@@ -502,12 +565,22 @@ impl Supervisor {
     }
 }
 
+/// Takes what a store that nodes share says; one that is this node's own never says anything.
+async fn next(news: &mut Option<mpsc::Receiver<News>>) -> Option<News> {
+    match news {
+        Some(news) => news.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Says why a NIC is given nothing at all. A network with SLAAC has its prefix to give.
-fn nothing_to_give(network: &Network, assignment: &Assignment) -> Option<String> {
+pub(super) fn nothing_to_give(network: &Network, assignment: &Assignment) -> Option<String> {
     let lease = &assignment.lease;
     let ipv4 = network.ipv4.is_some() && lease.ipv4.is_some();
     let ipv6 = network.ipv6.as_ref().is_some_and(|ipv6| match ipv6.mode {
-        AddressMode::Stateful => lease.ipv6.is_some(),
+        AddressMode::Stateful => {
+            lease.ipv6.is_some() || (ipv6.delegation.is_some() && lease.prefix.is_some())
+        }
         AddressMode::Stateless | AddressMode::Slaac => true,
     });
     if ipv4 || ipv6 {
@@ -521,7 +594,7 @@ fn nothing_to_give(network: &Network, assignment: &Assignment) -> Option<String>
 
 /// Says which addresses a NIC lacks.
 fn shortage(assignment: &Assignment) -> Option<String> {
-    let reasons = [&assignment.no_ipv4, &assignment.no_ipv6];
+    let reasons = [&assignment.no_ipv4, &assignment.no_ipv6, &assignment.no_prefix];
     let reasons: Vec<String> = reasons.into_iter().flatten().map(ToString::to_string).collect();
     if reasons.is_empty() { None } else { Some(reasons.join("; ")) }
 }
@@ -539,6 +612,10 @@ const NOT_YET_DURABLE: &str = "its new lease is not yet durable";
 
 /// How long a port that could not be started is left alone.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long the daemon, when it ends, waits for the last leases to be written, and then for the
+/// store to close.
+const END_LIMIT: Duration = Duration::from_secs(1);
 
 /// How long gauges may lag behind.
 const GAUGE_DELAY: Duration = Duration::from_millis(200);

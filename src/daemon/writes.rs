@@ -97,6 +97,18 @@ impl Writes {
         is_news
     }
 
+    /// Notes that the store says of itself that it does not answer. Tells whether that is news.
+    pub(super) fn down(&mut self, error: &str) -> bool {
+        let is_news = self.error.is_none();
+        self.error.get_or_insert_with(|| error.to_owned());
+        is_news
+    }
+
+    /// Notes that the store says of itself that it answers. Tells whether that is news.
+    pub(super) fn up(&mut self) -> bool {
+        self.error.take().is_some()
+    }
+
     /// Returns how long the store is to be left alone after the last failure: twice as long each
     /// time, up to a bound that a VM in waiting can bear.
     pub(super) fn pause(&self) -> Duration {

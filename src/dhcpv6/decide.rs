@@ -26,6 +26,8 @@ pub(super) enum Answer {
     Confirm(Status),
     /// Reply to a Release or Decline: Success.
     Acknowledge,
+    /// ADDR-REG-REPLY: the address that was registered.
+    Registered,
 }
 
 impl Answer {
@@ -39,6 +41,7 @@ impl Answer {
             | Self::Information
             | Self::Confirm(_)
             | Self::Acknowledge => Message::Reply,
+            Self::Registered => Message::AddressRegistered,
         }
     }
 }
@@ -83,6 +86,8 @@ pub(super) fn decide(
         }
         // 18.3.6.
         Kind::InformationRequest => (Answer::Information, None),
+        // RFC 9686, section 4.2.1: it is written down, and binds nobody.
+        Kind::AddressRegistration => (Answer::Registered, Some(Note::Registered)),
     };
     Ok(Decided { answer, note })
 }

@@ -16,11 +16,14 @@ use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 
+use super::Registration;
 use super::options::code;
+use crate::network::Lifetime;
 use crate::outcome::{DropReason, Message};
 use crate::wire::bytes::Reader;
 
-/// The message types that a server takes from a client (RFC 9915, section 7.3).
+/// The message types that a server takes from a client (RFC 9915, section 7.3; RFC 9686, section
+/// 4.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Solicit,
@@ -31,6 +34,8 @@ pub(super) enum Kind {
     Release,
     Decline,
     InformationRequest,
+    /// ADDR-REG-INFORM.
+    AddressRegistration,
 }
 
 /// Reads the message type.
@@ -51,9 +56,11 @@ pub(super) fn kind(payload: &[u8]) -> Result<Kind, (Message, DropReason)> {
         8 => Ok(Kind::Release),
         9 => Ok(Kind::Decline),
         11 => Ok(Kind::InformationRequest),
+        36 => Ok(Kind::AddressRegistration),
         // Advertise and Reply are a server's to send, to the clients' port.
         2 => Err((Message::Advertise, DropReason::UnknownMessage)),
         7 => Err((Message::Reply, DropReason::UnknownMessage)),
+        37 => Err((Message::AddressRegistered, DropReason::UnknownMessage)),
         // Relay-forward and Relay-reply: a VM is no relay; what is inside stays unread.
         12 | 13 => Err((Message::Unknown, DropReason::Relayed)),
         _ => Err((Message::Unknown, DropReason::UnknownMessage)),
@@ -71,6 +78,7 @@ impl From<Kind> for Message {
             Kind::Release => Self::Release,
             Kind::Decline => Self::Decline,
             Kind::InformationRequest => Self::InformationRequest,
+            Kind::AddressRegistration => Self::AddressRegistration,
         }
     }
 }
@@ -90,6 +98,14 @@ pub(super) struct ClientMessage<'a> {
     pub(super) rapid_commit: Option<()>,
     /// The flags of option 39 (RFC 4704, section 4.1).
     pub(super) fqdn_flags: Option<u8>,
+    /// Option 61: numbers of two bytes each.
+    pub(super) architectures: Option<&'a [u8]>,
+    /// Option 15.
+    pub(super) user_class: Option<&'a [u8]>,
+    /// The first option 16.
+    pub(super) vendor_class: Option<&'a [u8]>,
+    /// The IA Address option of an ADDR-REG-INFORM, which stands in no association.
+    pub(super) registration: Option<RegistrationOption<'a>>,
     associations: [Option<Association<'a>>; MAX_ASSOCIATIONS],
 }
 
@@ -109,6 +125,10 @@ impl<'a> ClientMessage<'a> {
             requested: None,
             rapid_commit: None,
             fqdn_flags: None,
+            architectures: None,
+            user_class: None,
+            vendor_class: None,
+            registration: None,
             associations: [None; MAX_ASSOCIATIONS],
         };
         let mut elapsed_time = None;
@@ -141,6 +161,17 @@ impl<'a> ClientMessage<'a> {
                 code::CLIENT_FQDN => {
                     let flags = body.first().ok_or(DropReason::BadOption)?;
                     once(&mut message.fqdn_flags, *flags)?;
+                }
+                // What is malformed inside fits no boot rule, and is no reason to be silent.
+                code::CLIENT_ARCHITECTURE => once(&mut message.architectures, body)?,
+                code::USER_CLASS => once(&mut message.user_class, body)?,
+                // One for each enterprise (RFC 9915, section 21.16); PXE and UEFI send one.
+                code::VENDOR_CLASS => {
+                    message.vendor_class.get_or_insert(body);
+                }
+                code::IA_ADDR if kind == Kind::AddressRegistration => {
+                    let option = RegistrationOption::parse(body, &mut budget)?;
+                    once(&mut message.registration, option)?;
                 }
                 code::IA_NA => message.add(Association::parse(IaKind::Na, body, &mut budget)?)?,
                 code::IA_TA => message.add(Association::parse(IaKind::Ta, body, &mut budget)?)?,
@@ -178,6 +209,18 @@ impl<'a> ClientMessage<'a> {
                     return Err(DropReason::ServerId);
                 }
                 if self.associations().next().is_some() {
+                    return Err(DropReason::Invalid);
+                }
+            }
+            // RFC 9686, section 4.2.1.
+            Kind::AddressRegistration => {
+                self.client_id.ok_or(DropReason::ClientId)?;
+                if ours.is_some() {
+                    return Err(DropReason::ServerId);
+                }
+                let registered = self.registration.ok_or(DropReason::Invalid)?;
+                // RFC 9915, section 21.6, has the lifetimes in this order.
+                if self.requested.is_some() || registered.value.preferred > registered.value.valid {
                     return Err(DropReason::Invalid);
                 }
             }
@@ -299,6 +342,25 @@ fn member(kind: IaKind, code: u16, body: &[u8]) -> Result<Option<Member<'_>>, Dr
     let prefix = Ipv6Net::new(Ipv6Addr::from(address), length);
     let prefix = prefix.map_err(|_| DropReason::BadOption)?;
     Ok(Some(Member { prefix, options: reader.rest() }))
+}
+
+/// The IA Address option of an ADDR-REG-INFORM.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RegistrationOption<'a> {
+    pub(super) value: Registration,
+    /// The whole body, which comes back as it is (RFC 9686, section 4.3).
+    pub(super) body: &'a [u8],
+}
+
+impl<'a> RegistrationOption<'a> {
+    fn parse(body: &'a [u8], budget: &mut Budget) -> Result<Self, DropReason> {
+        let mut reader = Reader::new(body);
+        let address = reader.array::<16>().ok_or(DropReason::BadOption)?.into();
+        let preferred = Lifetime(reader.u32().ok_or(DropReason::BadOption)?);
+        let valid = Lifetime(reader.u32().ok_or(DropReason::BadOption)?);
+        Member { prefix: Ipv6Net::from(address), options: reader.rest() }.check_options(budget)?;
+        Ok(Self { value: Registration { address, preferred, valid }, body })
+    }
 }
 
 /// How many more options a message may have, at all depths together.

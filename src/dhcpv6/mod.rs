@@ -1,4 +1,5 @@
-//! DHCPv6 as a server speaks it (RFC 9915, RFC 3646, RFC 4075, RFC 4704, RFC 5908).
+//! DHCPv6 as a server speaks it (RFC 9915, RFC 3646, RFC 4075, RFC 4704, RFC 5908,
+//! RFC 5970, RFC 9686).
 //!
 //! `message` reads what the guest sent and applies section 16, `decide` is section 18.3, `ia`
 //! answers the identity associations, `reply` writes, and `options` has one row an option. Who the
@@ -14,6 +15,7 @@
     )
 )]
 
+mod boot;
 mod decide;
 mod ia;
 mod message;
@@ -27,9 +29,10 @@ use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 
+use self::boot::Boot;
 use self::message::ClientMessage;
 use self::options::Encoded;
-use crate::network::{AddressMode, Lifetime, Parameters};
+use crate::network::{AddressMode, Ipv6Parameters, Lifetime, Parameters};
 use crate::outcome::DropReason;
 use crate::reply::{Decision, Handled, Reply};
 use crate::wire::Datagram;
@@ -49,6 +52,9 @@ pub struct Profile {
     rapid_commit: RapidCommit,
     /// What a reply carries beside identities and associations, the most needed first.
     options: Box<[Encoded]>,
+    boot: Boot,
+    /// What addresses of a guest's own making lie in.
+    prefixes: Box<[Ipv6Net]>,
 }
 
 impl Profile {
@@ -79,7 +85,13 @@ impl Profile {
                 RapidCommit::Ignored
             },
             options: options::encode(parameters, &ipv6.options),
+            boot: Boot::new(&parameters.boot),
+            prefixes: prefixes(ipv6, delegated),
         })
+    }
+
+    fn is_on_link(&self, address: Ipv6Addr) -> bool {
+        self.prefixes.iter().any(|prefix| prefix.contains(&address))
     }
 
     /// Returns the IPv6 source of everything that is sent.
@@ -87,6 +99,24 @@ impl Profile {
     pub fn link_local(&self) -> Ipv6Addr {
         self.link_local
     }
+}
+
+/// An address that a guest made for itself and registers (RFC 9686).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Registration {
+    /// The address.
+    pub address: Ipv6Addr,
+    /// Its preferred lifetime.
+    pub preferred: Lifetime,
+    /// Its valid lifetime; 0: it is no longer used.
+    pub valid: Lifetime,
+}
+
+/// Reads what a datagram registers that [`handle`] answered with a note of it.
+#[must_use]
+pub fn registration(request: &Datagram<'_, Ipv6Addr>) -> Option<Registration> {
+    let kind = message::kind(request.payload).ok()?;
+    Some(ClientMessage::parse(kind, request.payload).ok()?.registration?.value)
 }
 
 /// Decides about one datagram to UDP port 547 and writes the reply message into `out`.
@@ -121,12 +151,27 @@ fn answer(
     if request.destination != ALL_DHCP_RELAY_AGENTS_AND_SERVERS {
         return Err(DropReason::Destination);
     }
-    // RFC 9915, section 17.1: a client sends from a link-local address of the interface.
-    if !request.source.is_unicast_link_local() {
+    // RFC 9915, section 17.1: a client sends from a link-local address of the interface; a
+    // registration comes from the address that it is about.
+    let may_send_from = match kind {
+        message::Kind::AddressRegistration => profile.is_on_link(request.source),
+        message::Kind::Solicit
+        | message::Kind::Request
+        | message::Kind::Confirm
+        | message::Kind::Renew
+        | message::Kind::Rebind
+        | message::Kind::Release
+        | message::Kind::Decline
+        | message::Kind::InformationRequest => request.source.is_unicast_link_local(),
+    };
+    if !may_send_from {
         return Err(DropReason::SourceAddress);
     }
     let message = ClientMessage::parse(kind, request.payload)?;
     message.validate(&profile.server_duid)?;
+    if message.registration.is_some_and(|option| option.value.address != request.source) {
+        return Err(DropReason::SourceAddress);
+    }
     let decided = match profile.service {
         Service::Served => decide::decide(profile, &message)?,
         // Clause F4: with SLAAC alone the network has no DHCPv6 to speak of.
@@ -141,6 +186,14 @@ fn answer(
         to_ip: request.source,
         note: decided.note,
     })
+}
+
+/// Returns what an address must lie in to be appropriate to the link, or to what is behind the
+/// guest (RFC 9686, section 4.2.1).
+fn prefixes(ipv6: &Ipv6Parameters, delegated: Option<Ipv6Net>) -> Box<[Ipv6Net]> {
+    let further = ipv6.prefixes.iter().filter(|information| information.on_link);
+    let further = further.map(|information| information.prefix);
+    std::iter::once(ipv6.subnet).chain(further).chain(delegated).collect()
 }
 
 /// Whether the network speaks DHCPv6 at all.

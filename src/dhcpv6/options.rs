@@ -95,6 +95,8 @@ pub(super) mod code {
     pub(in crate::dhcpv6) const RELAY_MESSAGE: u16 = 9;
     pub(in crate::dhcpv6) const STATUS_CODE: u16 = 13;
     pub(in crate::dhcpv6) const RAPID_COMMIT: u16 = 14;
+    pub(in crate::dhcpv6) const USER_CLASS: u16 = 15;
+    pub(in crate::dhcpv6) const VENDOR_CLASS: u16 = 16;
     pub(in crate::dhcpv6) const RECONF_MESSAGE: u16 = 19;
     pub(in crate::dhcpv6) const RECONF_ACCEPT: u16 = 20;
     /// RFC 3646, section 3.
@@ -110,10 +112,20 @@ pub(super) mod code {
     pub(in crate::dhcpv6) const CLIENT_FQDN: u16 = 39;
     /// RFC 5908.
     pub(in crate::dhcpv6) const NTP_SERVER: u16 = 56;
+    /// RFC 5970.
+    pub(in crate::dhcpv6) const BOOT_URL: u16 = 59;
+    /// RFC 5970.
+    pub(in crate::dhcpv6) const BOOT_PARAMS: u16 = 60;
+    /// RFC 5970.
+    pub(in crate::dhcpv6) const CLIENT_ARCHITECTURE: u16 = 61;
+    pub(in crate::dhcpv6) const SOL_MAX_RT: u16 = 82;
+    pub(in crate::dhcpv6) const INF_MAX_RT: u16 = 83;
     /// RFC 8910.
     pub(in crate::dhcpv6) const CAPTIVE_PORTAL: u16 = 103;
     /// RFC 9463.
     pub(in crate::dhcpv6) const ENCRYPTED_RESOLVER: u16 = 144;
+    /// RFC 9686.
+    pub(in crate::dhcpv6) const ADDR_REG_ENABLE: u16 = 148;
 }
 
 /// One option that we know how to make.
@@ -191,11 +203,37 @@ const ROWS: &[Row] = &[
         }),
     },
     Row {
+        code: code::SOL_MAX_RT,
+        within: Within::Configuration,
+        sent: Sent::Requested,
+        form: Form::Plain,
+        make: Make::One(|parameters| {
+            Some(parameters.ipv6.as_ref()?.solicit_max_retry?.to_be_bytes().to_vec())
+        }),
+    },
+    Row {
+        code: code::INF_MAX_RT,
+        within: Within::Configuration,
+        sent: Sent::Requested,
+        form: Form::Plain,
+        make: Make::One(|parameters| {
+            Some(parameters.ipv6.as_ref()?.information_max_retry?.to_be_bytes().to_vec())
+        }),
+    },
+    Row {
         code: code::DOMAIN_LIST,
         within: Within::Configuration,
         sent: Sent::Requested,
         form: Form::Plain,
         make: Make::One(domain_list),
+    },
+    // RFC 9686, section 4.1: it has no body, and says that registrations are taken.
+    Row {
+        code: code::ADDR_REG_ENABLE,
+        within: Within::Configuration,
+        sent: Sent::Requested,
+        form: Form::Plain,
+        make: Make::One(|_| Some(Vec::new())),
     },
     // RFC 4704, section 6, allows it only if the client sent the option as well. Guests that ask for
     // their name and have none to offer, dhclient among them, are told it all the same.

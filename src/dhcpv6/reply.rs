@@ -27,6 +27,7 @@ pub(super) fn write(
         | Answer::Information
         | Answer::Confirm(_)
         | Answer::Acknowledge => REPLY,
+        Answer::Registered => ADDR_REG_REPLY,
     })?;
     writer.bytes(&message.transaction_id)?;
     option(&mut writer, code::SERVER_ID, &profile.server_duid)?;
@@ -57,8 +58,18 @@ pub(super) fn write(
             ia::write_unbound(profile, message, &mut writer)?;
             return Ok(writer.len());
         }
+        // RFC 9686, section 4.3: the client's own option, and nothing that configures.
+        Answer::Registered => {
+            if let Some(registration) = message.registration {
+                option(&mut writer, code::IA_ADDR, registration.body)?;
+            }
+            return Ok(writer.len());
+        }
     }
-    for encoded in &profile.options {
+    let boot = profile.boot.given(message);
+    let given = |code: u16| boot.iter().any(|encoded| encoded.code == code);
+    let others = profile.options.iter().filter(|encoded| !given(encoded.code));
+    for encoded in boot.iter().chain(others) {
         if is_wanted(encoded, message, answer) && encoded.length() <= writer.room() {
             configured(&mut writer, encoded, message)?;
         }
@@ -174,6 +185,8 @@ fn fqdn_flags(client: Option<u8>) -> u8 {
 /// Message types (RFC 9915, section 7.3).
 const ADVERTISE: u8 = 2;
 const REPLY: u8 = 7;
+/// RFC 9686, section 4.3.
+const ADDR_REG_REPLY: u8 = 37;
 
 /// Flags of option 39 (RFC 4704, section 4.1).
 const FQDN_S: u8 = 0x01;

@@ -18,7 +18,8 @@ pub(super) async fn run(
 }
 
 /// Makes ports of the file's entries, in file order.
-pub(super) fn snapshot(ports: &[StaticPort]) -> Vec<Port> {
+#[must_use]
+pub fn snapshot(ports: &[StaticPort]) -> Vec<Port> {
     ports.iter().map(port).collect()
 }
 

@@ -9,6 +9,7 @@ mod identity;
 mod netdev;
 mod ovsdb;
 
+pub use fixed::snapshot as static_ports;
 pub use identity::{Evidence, Field, IdentityRule, Preset, identify};
 
 use std::collections::BTreeMap;

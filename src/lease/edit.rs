@@ -185,7 +185,7 @@ impl LeaseTable {
                         IpAddr::V4(_) => lease.ipv4 = None,
                         IpAddr::V6(_) => lease.ipv6 = None,
                     }
-                    if lease.ipv4.is_some() || lease.ipv6.is_some() {
+                    if lease.ipv4.is_some() || lease.ipv6.is_some() || lease.prefix.is_some() {
                         self.replace(lease);
                     }
                 }

@@ -10,12 +10,12 @@ use super::{LeaseKey, NetworkName, NicName, NoAddress, Usage, VmId};
 use crate::network::{Pool, PoolAddress};
 
 /// Who holds each address of one family, network by network.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Holders<A> {
     networks: HashMap<NetworkName, Held<A>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Held<A> {
     by_address: HashMap<A, Slot>,
     /// Found in use by somebody else; passed over until the process ends.
@@ -25,6 +25,8 @@ struct Held<A> {
     /// Named by a row of the store that is damaged, with the NIC that the row names: kept free of
     /// all others.
     withheld: HashMap<A, Option<LeaseKey>>,
+    /// Held by NICs whose leases this table does not have: they are on other nodes.
+    elsewhere: HashMap<A, LeaseKey>,
     /// All of these: what a newcomer is not given.
     blocked: Runs<A>,
 }
@@ -46,6 +48,7 @@ impl<A: PoolAddress> Holders<A> {
     pub(super) fn hold(&mut self, network: &NetworkName, address: Option<A>, slot: Slot) {
         if let Some(address) = address {
             let held = self.of(network);
+            held.elsewhere.remove(&address);
             held.by_address.insert(address, slot);
             held.blocked.insert(address);
         }
@@ -69,6 +72,22 @@ impl<A: PoolAddress> Holders<A> {
         if let (Some(address), Some(held)) = (address, self.networks.get_mut(network)) {
             held.by_address.remove(&address);
             held.unblock(address);
+        }
+    }
+
+    /// Notes that a NIC of another node holds an address.
+    pub(super) fn occupy(&mut self, holder: &LeaseKey, address: A) {
+        let held = self.of(&holder.network);
+        held.elsewhere.insert(address, holder.clone());
+        held.blocked.insert(address);
+    }
+
+    /// Forgets what NICs of other nodes hold.
+    pub(super) fn forget_occupied(&mut self) {
+        for held in self.networks.values_mut() {
+            for address in std::mem::take(&mut held.elsewhere).into_keys() {
+                held.unblock(address);
+            }
         }
     }
 
@@ -205,9 +224,14 @@ impl<A: PoolAddress> Holders<A> {
         crowded.or_else(|| held?.withheld.keys().copied().filter(is_free).min())
     }
 
-    /// Names the NIC for which a damaged row keeps an address, if that is another than `key`.
+    /// Names the NIC that holds an address on another node, or for which a damaged row keeps it, if
+    /// that is another than `key`.
     pub(super) fn withheld_from(&self, key: &LeaseKey, address: A) -> Option<String> {
-        match self.networks.get(&key.network)?.withheld.get(&address)? {
+        let held = self.networks.get(&key.network)?;
+        if let Some(holder) = held.elsewhere.get(&address).filter(|holder| *holder != key) {
+            return Some(format!("{} {}", holder.vm, holder.nic));
+        }
+        match held.withheld.get(&address)? {
             Some(owner) if owner == key => None,
             Some(owner) => Some(format!("{} {} by a damaged row", owner.vm, owner.nic)),
             None => Some("a damaged row".to_owned()),
@@ -224,13 +248,15 @@ impl<A: PoolAddress> Held<A> {
         !self.by_address.contains_key(&address)
             && !self.declined.contains(&address)
             && self.withheld.get(&address).is_none_or(|owner| owner.as_ref() == Some(key))
+            && self.elsewhere.get(&address).is_none_or(|holder| holder == key)
     }
 
     /// Lets an address go that has lost one reason to be blocked, if there is no other.
     fn unblock(&mut self, address: A) {
         let is_blocked = self.by_address.contains_key(&address)
             || self.declined.contains(&address)
-            || self.withheld.contains_key(&address);
+            || self.withheld.contains_key(&address)
+            || self.elsewhere.contains_key(&address);
         if !is_blocked {
             self.blocked.remove(address);
         }
@@ -250,6 +276,7 @@ impl<A> Default for Held<A> {
             declined: HashSet::new(),
             declines: HashMap::new(),
             withheld: HashMap::new(),
+            elsewhere: HashMap::new(),
             blocked: Runs::default(),
         }
     }
@@ -288,7 +315,7 @@ fn next_free<A: PoolAddress>(
 
 /// Returns a number that depends on the key, the family and the attempt alone, for ever: it is part
 /// of the promise that a lost store gives most VMs their old address.
-fn preference(key: &LeaseKey, family: &str, attempt: u8) -> u128 {
+pub(super) fn preference(key: &LeaseKey, family: &str, attempt: u8) -> u128 {
     let LeaseKey { network, vm, nic } = key;
     let mut hash = Sha256::new();
     for part in [NetworkName::as_str(network), VmId::as_str(vm), NicName::as_str(nic), family] {
@@ -309,7 +336,7 @@ fn narrow(count: u128) -> u64 {
 }
 
 /// How many addresses are tried by hash before the range is walked.
-const HASHED_ATTEMPTS: u8 = 8;
+pub(super) const HASHED_ATTEMPTS: u8 = 8;
 
 /// How many addresses of one family a NIC may have set aside. More than a network in trouble needs;
 /// few enough that a hostile guest costs its neighbours nothing.

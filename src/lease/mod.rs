@@ -6,6 +6,7 @@
 mod edit;
 mod holders;
 mod name;
+mod prefix;
 mod runs;
 mod slots;
 mod table;

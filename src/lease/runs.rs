@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::network::PoolAddress;
 
 /// Addresses, as runs that neither overlap nor touch.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Runs<A> {
     /// The first address of each run, and its last.
     runs: BTreeMap<A, A>,

@@ -9,7 +9,7 @@ use super::{Lease, LeaseKey};
 pub(super) struct Slot(u32);
 
 /// Every lease, by place and by key.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Slots {
     leases: Vec<Option<Lease>>,
     empty: Vec<Slot>,

@@ -4,20 +4,25 @@
 //! lease changed, and the caller serves it only after the store has it. No address is ever held by
 //! two leases of one network: every change goes through `hold` and `free`.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::Ipv6Net;
+
 use super::holders::{Holders, Request, in_ranges};
+use super::prefix::PrefixHolders;
 use super::slots::{Slot, Slots};
 use super::{Lease, LeaseKey, NetworkName, Withheld};
 use crate::network::{AddressMode, Ipv4Network, Ipv6Network, Network, OnDecline, Pool, VmEntry};
 use crate::time::Wall;
 
 /// Every lease that this node knows.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct LeaseTable {
     leases: Slots,
     ipv4: Holders<Ipv4Addr>,
     ipv6: Holders<Ipv6Addr>,
+    prefixes: PrefixHolders,
 }
 
 /// What a NIC was found to hold, or was given.
@@ -31,6 +36,8 @@ pub struct Assignment {
     pub no_ipv4: Option<NoAddress>,
     /// Why the NIC has no IPv6 address, or not the reserved one.
     pub no_ipv6: Option<NoAddress>,
+    /// Why the NIC has no prefix, or not the reserved one.
+    pub no_prefix: Option<NoAddress>,
 }
 
 /// How a lease differs from what it was.
@@ -53,10 +60,13 @@ pub enum NoAddress {
     /// Every address of the ranges is held or excluded.
     #[error("all {0} addresses of the network's ranges are in use")]
     Exhausted(&'static str),
-    /// The reserved address is still held by another lease.
+    /// Every prefix of the pool is held or withheld.
+    #[error("all prefixes of the network's delegate pool are in use")]
+    NoPrefixLeft,
+    /// The reserved address or prefix is still held by another lease.
     #[error("{address} is reserved for this VM but held by {holder}; release it there")]
     Held {
-        /// The reserved address.
+        /// The reserved address or prefix.
         address: String,
         /// Who holds it: VM and NIC.
         holder: String,
@@ -169,13 +179,15 @@ impl LeaseTable {
         let old = self.leases.get(key).cloned();
         let (ipv4, no_ipv4) = self.choose_ipv4(network, key, old.as_ref());
         let (ipv6, no_ipv6) = self.choose_ipv6(network, key, old.as_ref());
+        let held_prefix = old.as_ref().and_then(|lease| lease.prefix);
+        let (prefix, no_prefix) = self.prefixes.choose(network, key, held_prefix);
         let hostname =
             network.hostname_of(&key.vm, &key.nic).map(|hostname| hostname.as_str().to_owned());
         let lease = Lease {
             key: key.clone(),
             ipv4,
             ipv6,
-            prefix: old.as_ref().and_then(|lease| lease.prefix),
+            prefix,
             hostname,
             created: old.as_ref().map_or(occasion.wall, |lease| lease.created),
             // Where the VM was heard last: a port that waits for it does not say that it came.
@@ -185,9 +197,11 @@ impl LeaseTable {
         };
         let change = match &old {
             // A NIC that holds nothing has no lease: the row would promise what is not there.
-            None if ipv4.is_none() && ipv6.is_none() => LeaseChange::None,
+            None if ipv4.is_none() && ipv6.is_none() && prefix.is_none() => LeaseChange::None,
             None => LeaseChange::Addresses,
-            Some(old) if (old.ipv4, old.ipv6) != (ipv4, ipv6) => LeaseChange::Addresses,
+            Some(old) if (old.ipv4, old.ipv6, old.prefix) != (ipv4, ipv6, prefix) => {
+                LeaseChange::Addresses
+            }
             Some(old) if *old != lease => LeaseChange::Details,
             Some(_) => LeaseChange::None,
         };
@@ -195,7 +209,7 @@ impl LeaseTable {
             LeaseChange::None => {}
             LeaseChange::Details | LeaseChange::Addresses => self.replace(lease.clone()),
         }
-        Assignment { lease, change, no_ipv4, no_ipv6 }
+        Assignment { lease, change, no_ipv4, no_ipv6, no_prefix }
     }
 
     /// Flags a conflict on the lease of a guest that declined its address of `family`, and with
@@ -286,7 +300,66 @@ impl LeaseTable {
         let lease = self.leases.remove(key)?;
         self.ipv4.free(&key.network, lease.ipv4);
         self.ipv6.free(&key.network, lease.ipv6);
+        self.prefixes.free(&key.network, lease.prefix);
         Some(lease)
+    }
+
+    /// Takes a lease as it is elsewhere: in a store that nodes share, which is right. Returns the
+    /// other leases that lose an address by it.
+    pub fn adopt(&mut self, lease: Lease) -> BTreeSet<LeaseKey> {
+        let addresses = [lease.ipv4.map(IpAddr::V4), lease.ipv6.map(IpAddr::V6)];
+        let losers =
+            addresses.into_iter().flatten().filter_map(|address| self.occupy(&lease.key, address));
+        let mut losers: BTreeSet<LeaseKey> = losers.collect();
+        if let Some(prefix) = lease.prefix {
+            losers.extend(self.occupy_prefix(&lease.key, prefix));
+        }
+        self.replace(lease);
+        losers
+    }
+
+    /// Notes that a NIC, of another node perhaps, holds an address. Returns the lease that loses it
+    /// by that.
+    pub fn occupy(&mut self, holder: &LeaseKey, address: IpAddr) -> Option<LeaseKey> {
+        let before = self.holder(&holder.network, address).cloned();
+        if before.as_ref() == Some(holder) {
+            return None;
+        }
+        if let Some(mut lease) = before.as_ref().and_then(|key| self.get(key)).cloned() {
+            match address {
+                IpAddr::V4(_) => lease.ipv4 = None,
+                IpAddr::V6(_) => lease.ipv6 = None,
+            }
+            self.replace(lease);
+        }
+        match address {
+            IpAddr::V4(address) => self.ipv4.occupy(holder, address),
+            IpAddr::V6(address) => self.ipv6.occupy(holder, address),
+        }
+        before
+    }
+
+    /// As [`Self::occupy`], for a delegated prefix.
+    pub fn occupy_prefix(&mut self, holder: &LeaseKey, prefix: Ipv6Net) -> Option<LeaseKey> {
+        let before = self.prefixes.other_holder(holder, prefix).cloned();
+        if let Some(mut lease) = before.as_ref().and_then(|key| self.get(key)).cloned() {
+            lease.prefix = None;
+            self.replace(lease);
+        }
+        self.prefixes.occupy(holder, prefix);
+        before
+    }
+
+    /// Forgets what [`Self::occupy`] and [`Self::occupy_prefix`] noted.
+    pub fn forget_occupied(&mut self) {
+        for (holder, prefix) in self.prefixes.take_occupied() {
+            // Since then it may have become a lease of this table.
+            if self.get(&holder).is_none_or(|lease| lease.prefix != Some(prefix)) {
+                self.prefixes.free(&holder.network, Some(prefix));
+            }
+        }
+        self.ipv4.forget_occupied();
+        self.ipv6.forget_occupied();
     }
 
     /// Returns who holds an address.
@@ -346,19 +419,21 @@ impl LeaseTable {
 
     /// Notes the addresses of a lease that was loaded, or returns why that cannot be.
     fn take(&mut self, slot: Slot) -> Option<(LeaseKey, String)> {
-        let Lease { key, ipv4, ipv6, .. } = self.leases.lease(slot)?;
+        let Lease { key, ipv4, ipv6, prefix, .. } = self.leases.lease(slot)?;
         let held = ipv4
             .and_then(|address| self.ipv4.holder(&key.network, address))
             .or_else(|| ipv6.and_then(|address| self.ipv6.holder(&key.network, address)));
-        if let Some(holder) = held.and_then(|slot| self.leases.lease(slot)) {
+        let holder = held.and_then(|slot| self.leases.lease(slot)).map(|lease| &lease.key);
+        if let Some(holder) = holder.or_else(|| self.prefixes.other_holder(key, (*prefix)?)) {
             let reason = format!(
-                "lease of {} {} in network {} names an address that {} {} holds",
-                key.vm, key.nic, key.network, holder.key.vm, holder.key.nic
+                "lease of {} {} in network {} names an address or prefix that {} {} holds",
+                key.vm, key.nic, key.network, holder.vm, holder.nic
             );
             return Some((key.clone(), reason));
         }
         self.ipv4.hold_loaded(&key.network, *ipv4, slot);
         self.ipv6.hold_loaded(&key.network, *ipv6, slot);
+        self.prefixes.hold(key, *prefix);
         None
     }
 
@@ -370,7 +445,9 @@ impl LeaseTable {
         if let Some(old) = self.leases.get(&lease.key) {
             self.ipv4.free(&network, old.ipv4);
             self.ipv6.free(&network, old.ipv6);
+            self.prefixes.free(&network, old.prefix);
         }
+        self.prefixes.hold(&lease.key, lease.prefix);
         let slot = self.leases.put(lease);
         self.ipv4.hold(&network, ipv4, slot);
         self.ipv6.hold(&network, ipv6, slot);

@@ -71,6 +71,8 @@ pub(super) fn parameters() -> Parameters {
             rapid_commit: false,
             server_preference: None,
             information_refresh_time: None,
+            solicit_max_retry: None,
+            information_max_retry: None,
             prefixes: Vec::new(),
             routes: Vec::new(),
             ra: RouterAdvertisement {

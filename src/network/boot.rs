@@ -32,8 +32,11 @@ pub struct BootRule {
     pub file: Option<String>,
     /// Option 210: at most 255 bytes.
     pub path_prefix: Option<String>,
-    /// Stands for `file` where that is not given and the client takes a URL.
+    /// Option 59 of DHCPv6. In DHCPv4 it stands for `file` where that is not given and the client
+    /// takes a URL.
     pub url: Option<BootUrl>,
+    /// Option 60 of DHCPv6: what the booted file is given; less than `MAX_PARAMS` bytes in all.
+    pub params: Vec<String>,
 }
 
 impl BootRule {
@@ -126,6 +129,15 @@ impl BootUrl {
             UrlHost::Ipv6 => false,
         }
     }
+
+    /// Tells whether a client that has IPv6 alone may reach the host.
+    #[must_use]
+    pub fn may_be_reached_over_ipv6(&self) -> bool {
+        match self.host {
+            UrlHost::Ipv6 | UrlHost::Name => true,
+            UrlHost::Ipv4 => false,
+        }
+    }
 }
 
 impl FromStr for BootUrl {
@@ -207,6 +219,8 @@ impl fmt::Display for BootUrlError {
 pub const MAX_TEXT: usize = 255;
 /// The most that fits into the field `sname`, with its final 0 (RFC 2131, section 2).
 pub const MAX_SERVER_NAME: usize = 63;
+/// The most that the parameters of a boot file may take, each with its length of two bytes.
+pub const MAX_PARAMS: usize = 512;
 /// How many rules a network or a VM may have; every request may be compared with all.
 pub const MAX_RULES: usize = 64;
 

@@ -36,6 +36,12 @@ impl From<Vec<VmEntry>> for VmEntries {
     }
 }
 
+impl FromIterator<VmEntry> for VmEntries {
+    fn from_iter<I: IntoIterator<Item = VmEntry>>(entries: I) -> Self {
+        Self::from(Vec::from_iter(entries))
+    }
+}
+
 impl Deref for VmEntries {
     type Target = [VmEntry];
 

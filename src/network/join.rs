@@ -51,7 +51,8 @@ impl Network {
             gateway: ipv6.gateway,
             link_local: ipv6.gateway.unwrap_or_else(|| self.gateway.source_mac.link_local()),
             address: lease.ipv6,
-            delegated: lease.prefix,
+            // Without `delegate` the prefix stays the VM's, and is not given.
+            delegated: ipv6.delegation.as_ref().and(lease.prefix),
             mode: ipv6.mode,
             preferred_lifetime: ipv6.preferred_lifetime,
             valid_lifetime: ipv6.valid_lifetime,
@@ -60,6 +61,8 @@ impl Network {
             rapid_commit: ipv6.rapid_commit,
             server_preference: ipv6.server_preference,
             information_refresh_time: ipv6.information_refresh_time,
+            solicit_max_retry: ipv6.solicit_max_retry,
+            information_max_retry: ipv6.information_max_retry,
             prefixes: ipv6.prefixes.clone(),
             routes: ipv6.routes.clone(),
             ra: ipv6.ra,

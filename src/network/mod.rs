@@ -5,6 +5,7 @@
 //! DHCPv4, DHCPv6 and router advertisements are all made from, so that they cannot disagree.
 
 mod boot;
+mod delegation;
 mod entries;
 mod glob;
 mod join;
@@ -15,9 +16,10 @@ mod pool;
 mod services;
 
 pub use boot::{
-    Architecture, BootRule, BootUrl, BootUrlError, MAX_RULES, MAX_SERVER_NAME, MAX_TEXT,
-    is_host_name,
+    Architecture, BootRule, BootUrl, BootUrlError, MAX_PARAMS, MAX_RULES, MAX_SERVER_NAME,
+    MAX_TEXT, is_host_name,
 };
+pub use delegation::{Delegation, overlap};
 pub use entries::VmEntries;
 pub use glob::{matches_bytes, matches_text};
 pub use matching::{Match, choose};
@@ -123,6 +125,8 @@ pub struct Ipv6Network {
     pub gateway: Option<Ipv6Addr>,
     /// Addresses for VMs without a reservation.
     pub pool: Pool<Ipv6Addr>,
+    /// `delegate`: the prefixes for IA_PD.
+    pub delegation: Option<Delegation>,
     /// How guests get their addresses; it decides M, O and A.
     pub mode: AddressMode,
     /// Preferred lifetime of addresses and of the subnet's prefix.
@@ -139,6 +143,10 @@ pub struct Ipv6Network {
     pub server_preference: Option<u8>,
     /// Option 32.
     pub information_refresh_time: Option<u32>,
+    /// Option 82, in seconds.
+    pub solicit_max_retry: Option<u32>,
+    /// Option 83, in seconds.
+    pub information_max_retry: Option<u32>,
     /// `[[ipv6.prefix]]`: further prefixes, each with its own flags and lifetimes.
     pub prefixes: Vec<PrefixInformation>,
     /// Route information options (RFC 4191).
@@ -170,6 +178,8 @@ pub struct VmEntry {
     pub ipv4: Vec<Ipv4Addr>,
     /// Reserved IPv6 addresses, in the same way.
     pub ipv6: Vec<Ipv6Addr>,
+    /// The reserved prefix for IA_PD.
+    pub prefix: Option<Ipv6Net>,
     /// The host name.
     pub hostname: Option<Hostname>,
     /// Replaces the network's domain.
@@ -255,6 +265,37 @@ pub(crate) mod tests {
         }
     }
 
+    /// Makes IPv6 with DHCPv6 for addresses, of which there are none.
+    pub(crate) fn ipv6(delegation: Option<Delegation>) -> Ipv6Network {
+        Ipv6Network {
+            subnet: "2001:db8::/64".parse().unwrap(),
+            gateway: None,
+            pool: Pool::default(),
+            delegation,
+            mode: AddressMode::Stateful,
+            preferred_lifetime: Lifetime(3_600),
+            valid_lifetime: Lifetime(7_200),
+            renew_time: Lifetime(1_800),
+            rebind_time: Lifetime(2_880),
+            rapid_commit: false,
+            server_preference: None,
+            information_refresh_time: None,
+            solicit_max_retry: None,
+            information_max_retry: None,
+            prefixes: Vec::new(),
+            routes: Vec::new(),
+            ra: RouterAdvertisement {
+                router_lifetime: 0,
+                hop_limit: 64,
+                preference: RouterPreference::Medium,
+                interval: None,
+                dns_lifetime: Lifetime(1_800),
+                pref64: None,
+            },
+            options: Vec::new(),
+        }
+    }
+
     /// Makes a `[[vm]]` entry that overrides nothing.
     pub(crate) fn entry(vm: &str, nic: Option<&str>) -> VmEntry {
         VmEntry {
@@ -262,6 +303,7 @@ pub(crate) mod tests {
             nic: nic.map(|nic| nic.parse().unwrap()),
             ipv4: Vec::new(),
             ipv6: Vec::new(),
+            prefix: None,
             hostname: None,
             domain: None,
             search: None,

@@ -117,6 +117,10 @@ pub struct Ipv6Parameters {
     pub server_preference: Option<u8>,
     /// Option 32.
     pub information_refresh_time: Option<u32>,
+    /// Option 82, in seconds.
+    pub solicit_max_retry: Option<u32>,
+    /// Option 83, in seconds.
+    pub information_max_retry: Option<u32>,
     /// Further prefixes of the RA.
     pub prefixes: Vec<PrefixInformation>,
     /// Route information options (RFC 4191).

@@ -286,12 +286,20 @@ impl<W: Write> CaptureWriter<W> {
         self.sink.write_all(frame)
     }
 
+    /// Hands everything so far to the system: the file can be read.
+    ///
+    /// # Errors
+    /// Whatever the sink says.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.sink.flush()
+    }
+
     /// Ends the file: everything is handed to the system.
     ///
     /// # Errors
     /// Whatever the sink says.
     pub fn finish(mut self) -> io::Result<()> {
-        self.sink.flush()
+        self.flush()
     }
 }
 

@@ -79,6 +79,7 @@ impl Told {
         let message = match reader.u8() {
             Some(2) => Message::Advertise,
             Some(7) => Message::Reply,
+            Some(37) => Message::AddressRegistered,
             Some(_) | None => Message::Unknown,
         };
         let _transaction_id = reader.take(3);

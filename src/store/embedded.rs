@@ -16,7 +16,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 
 use super::row::{self, COLUMNS, Damage};
-use super::{Change, LeaseStore, Loaded, OpenError, StoreError};
+use super::{Change, LeaseStore, Loaded, OpenError, Refused, StoreError};
 use crate::clock;
 use crate::lease::{Lease, LeaseKey};
 
@@ -183,9 +183,9 @@ impl LeaseStore for EmbeddedStore {
         Ok(Loaded { withheld: withheld.collect(), leases, damaged })
     }
 
-    fn write(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+    fn write(&mut self, changes: &[Change]) -> Result<Vec<Refused>, StoreError> {
         let committed = commit(&mut self.connection, changes);
-        committed.map_err(|error| self.unwritten(&error))
+        committed.map(|()| Vec::new()).map_err(|error| self.unwritten(&error))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Change, LeaseStore, Loaded, StoreError};
+use super::{Change, LeaseStore, Loaded, Refused, StoreError};
 use crate::lease::{Lease, LeaseKey};
 
 /// A store that forgets when it is dropped.
@@ -16,7 +16,7 @@ impl LeaseStore for MemoryStore {
         Ok(Loaded { leases: self.leases.values().cloned().collect(), ..Loaded::default() })
     }
 
-    fn write(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+    fn write(&mut self, changes: &[Change]) -> Result<Vec<Refused>, StoreError> {
         for change in changes {
             match change {
                 Change::Put(lease) => {
@@ -27,6 +27,6 @@ impl LeaseStore for MemoryStore {
                 }
             }
         }
-        Ok(())
+        Ok(Vec::new())
     }
 }

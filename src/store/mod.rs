@@ -4,15 +4,23 @@
 //! A batch is durable when [`LeaseStore::write`] returns: only then may a port be told of it.
 
 mod embedded;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod memory;
 mod recover;
 mod row;
+mod shared;
 mod task;
 
 pub use embedded::EmbeddedStore;
+#[cfg(feature = "etcd")]
+pub use etcd::EtcdStore;
 pub use memory::MemoryStore;
 pub use recover::Recovered;
+pub use shared::{Holding, News, Refused, Taken};
 pub use task::{StoreHandle, StoreThread, spawn};
+
+use tokio::sync::mpsc;
 
 use crate::config;
 use crate::lease::{Lease, LeaseKey, Withheld};
@@ -24,6 +32,17 @@ pub enum Change {
     Put(Lease),
     /// The lease is gone.
     Delete(LeaseKey),
+}
+
+impl Change {
+    /// Returns the key of the lease that changes.
+    #[must_use]
+    pub const fn key(&self) -> &LeaseKey {
+        match self {
+            Self::Put(lease) => &lease.key,
+            Self::Delete(key) => key,
+        }
+    }
 }
 
 /// What a backend found when it was opened.
@@ -45,11 +64,17 @@ pub trait LeaseStore: Send {
     /// [`StoreError`] if the store as a whole cannot be read.
     fn load(&mut self) -> Result<Loaded, StoreError>;
 
-    /// Makes all of `changes` durable, or none.
+    /// Makes all of `changes` durable, or none; but for those that a store which nodes share
+    /// refuses, because another node was ahead. A store of one node refuses none.
     ///
     /// # Errors
     /// [`StoreError`] if they are not durable; the caller keeps them and tries again.
-    fn write(&mut self, changes: &[Change]) -> Result<(), StoreError>;
+    fn write(&mut self, changes: &[Change]) -> Result<Vec<Refused>, StoreError>;
+
+    /// Begins to tell what other nodes do; `None`: the store is this node's alone.
+    fn watch(&mut self) -> Option<mpsc::Receiver<News>> {
+        None
+    }
 }
 
 /// A store could not do what was asked: what was being done, on what, and why it failed.
@@ -74,12 +99,18 @@ pub enum OpenError {
     Unusable(String),
 }
 
-/// Opens the backend that the configuration names.
+/// Opens the backend that the configuration names, for the node of this name.
 ///
 /// # Errors
 /// [`OpenError`] if it cannot be used; nothing was changed or deleted then.
-pub fn open(config: &config::Store) -> Result<Box<dyn LeaseStore>, OpenError> {
+pub fn open(config: &config::Store, node: &str) -> Result<Box<dyn LeaseStore>, OpenError> {
     match config {
+        #[cfg(feature = "etcd")]
+        config::Store::Etcd { path, etcd } => Ok(Box::new(EtcdStore::open(path, etcd, node)?)),
+        #[cfg(not(feature = "etcd"))]
+        config::Store::Etcd { .. } => {
+            Err(OpenError::Unusable(format!("opening the store of node {node}: no etcd built in")))
+        }
         config::Store::Embedded { path } => Ok(Box::new(EmbeddedStore::open(path)?)),
         config::Store::Memory => Ok(Box::new(MemoryStore::default())),
     }
@@ -96,20 +127,36 @@ pub fn recover(
     progress: &mut dyn FnMut(u64, Option<u64>),
 ) -> Result<Recovered, OpenError> {
     match config {
-        config::Store::Embedded { path } => recover::recover(path, progress),
+        config::Store::Embedded { path } | config::Store::Etcd { path, .. } => {
+            recover::recover(path, progress)
+        }
         config::Store::Memory => Ok(Recovered::Whole),
     }
 }
 
-/// Reads a store that no daemon has open; `None` if the backend keeps nothing.
+/// Reads what this node's disk holds while no daemon has it open; `None` if it holds nothing.
 #[must_use]
 pub fn read(config: &config::Store) -> Option<Result<Loaded, String>> {
     match config {
-        config::Store::Embedded { path } if path.is_dir() => Some(
-            open(config)
-                .map_err(|error| error.to_string())
-                .and_then(|mut store| store.load().map_err(|error| error.to_string())),
-        ),
+        config::Store::Embedded { path } | config::Store::Etcd { path, .. } if path.is_dir() => {
+            Some(
+                EmbeddedStore::open(path)
+                    .map_err(|error| error.to_string())
+                    .and_then(|mut store| store.load().map_err(|error| error.to_string())),
+            )
+        }
+        config::Store::Embedded { .. } | config::Store::Etcd { .. } | config::Store::Memory => None,
+    }
+}
+
+/// Reads every lease that nodes share; `None` if they share none.
+#[must_use]
+pub fn read_shared(config: &config::Store) -> Option<Result<Vec<Lease>, String>> {
+    match config {
+        #[cfg(feature = "etcd")]
+        config::Store::Etcd { etcd, .. } => Some(etcd::list(etcd)),
+        #[cfg(not(feature = "etcd"))]
+        config::Store::Etcd { .. } => None,
         config::Store::Embedded { .. } | config::Store::Memory => None,
     }
 }

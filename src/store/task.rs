@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Change, LeaseStore, StoreError};
+use super::{Change, LeaseStore, Refused, StoreError};
 use crate::clock;
 use crate::telemetry::{StoreMetrics, StoreOperation};
 
@@ -42,12 +42,13 @@ pub fn spawn(
 }
 
 impl StoreHandle {
-    /// Makes `changes` durable, all or none. Resolves after the commit; dropped earlier, they may
-    /// still be committed.
+    /// Makes `changes` durable, all or none, but for those that are refused because another node
+    /// was ahead; of other writers' changes too. Resolves after the commit; dropped earlier, they
+    /// may still be committed.
     ///
     /// # Errors
     /// [`StoreError`] if they are not durable; the caller keeps them and tries again.
-    pub async fn write(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+    pub async fn write(&self, changes: Vec<Change>) -> Result<Vec<Refused>, StoreError> {
         let (answer, answered) = oneshot::channel();
         let closed = || StoreError("writing leases: the store is closed".to_owned());
         self.queue.send(Request::Write { changes, answer }).await.map_err(|_| closed())?;
@@ -67,7 +68,7 @@ impl StoreThread {
 
 #[derive(Debug)]
 enum Request {
-    Write { changes: Vec<Change>, answer: oneshot::Sender<Result<(), StoreError>> },
+    Write { changes: Vec<Change>, answer: oneshot::Sender<Result<Vec<Refused>, StoreError>> },
     Stop,
 }
 
@@ -124,7 +125,7 @@ mod tests {
     /// Tells the test of every commit and waits for its result.
     struct Scripted {
         commits: mpsc::UnboundedSender<Vec<Change>>,
-        results: blocking::Receiver<Result<(), StoreError>>,
+        results: blocking::Receiver<Result<Vec<Refused>, StoreError>>,
     }
 
     impl LeaseStore for Scripted {
@@ -132,7 +133,7 @@ mod tests {
             Ok(Loaded::default())
         }
 
-        fn write(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        fn write(&mut self, changes: &[Change]) -> Result<Vec<Refused>, StoreError> {
             self.commits.send(changes.to_vec()).unwrap();
             self.results.recv().unwrap()
         }
@@ -143,7 +144,7 @@ mod tests {
         thread: StoreThread,
         metrics: Metrics,
         commits: mpsc::UnboundedReceiver<Vec<Change>>,
-        results: blocking::Sender<Result<(), StoreError>>,
+        results: blocking::Sender<Result<Vec<Refused>, StoreError>>,
     }
 
     fn bench() -> Bench {
@@ -163,7 +164,7 @@ mod tests {
         })
     }
 
-    type Write<'a> = Pin<Box<dyn Future<Output = Result<(), StoreError>> + 'a>>;
+    type Write<'a> = Pin<Box<dyn Future<Output = Result<Vec<Refused>, StoreError>> + 'a>>;
 
     /// Starts a write as far as the queue.
     async fn queue<'a>(handle: &'a StoreHandle, vm: &str) -> Write<'a> {
@@ -180,11 +181,11 @@ mod tests {
         assert_eq!(bench.commits.recv().await, Some(vec![change("a")]));
         let second = queue(&bench.handle, "b").await;
         let third = queue(&bench.handle, "c").await;
-        bench.results.send(Ok(())).unwrap();
-        assert_eq!(first.await, Ok(()));
+        bench.results.send(Ok(Vec::new())).unwrap();
+        assert_eq!(first.await, Ok(Vec::new()));
         assert_eq!(bench.commits.recv().await, Some(vec![change("b"), change("c")]));
-        bench.results.send(Ok(())).unwrap();
-        assert_eq!((second.await, third.await), (Ok(()), Ok(())));
+        bench.results.send(Ok(Vec::new())).unwrap();
+        assert_eq!((second.await, third.await), (Ok(Vec::new()), Ok(Vec::new())));
     }
 
     #[tokio::test]
@@ -194,7 +195,7 @@ mod tests {
         bench.commits.recv().await.unwrap();
         let second = queue(&bench.handle, "b").await;
         let third = queue(&bench.handle, "c").await;
-        bench.results.send(Ok(())).unwrap();
+        bench.results.send(Ok(Vec::new())).unwrap();
         first.await.unwrap();
         let failure = Err(StoreError("no space".to_owned()));
         bench.results.send(failure.clone()).unwrap();
@@ -203,8 +204,8 @@ mod tests {
 
         bench.commits.recv().await.unwrap();
         let again = queue(&bench.handle, "b").await;
-        bench.results.send(Ok(())).unwrap();
-        assert_eq!(again.await, Ok(()));
+        bench.results.send(Ok(Vec::new())).unwrap();
+        assert_eq!(again.await, Ok(Vec::new()));
         assert_eq!(bench.commits.recv().await, Some(vec![change("b")]));
         assert!(bench.metrics.render().contains("leasehold_store_up{backend=\"memory\"} 1\n"));
     }
@@ -215,10 +216,10 @@ mod tests {
         let first = queue(&bench.handle, "a").await;
         bench.commits.recv().await.unwrap();
         let second = queue(&bench.handle, "b").await;
-        bench.results.send(Ok(())).unwrap();
-        bench.results.send(Ok(())).unwrap();
+        bench.results.send(Ok(Vec::new())).unwrap();
+        bench.results.send(Ok(Vec::new())).unwrap();
         bench.thread.stop().await;
-        assert_eq!((first.await, second.await), (Ok(()), Ok(())));
+        assert_eq!((first.await, second.await), (Ok(Vec::new()), Ok(Vec::new())));
         assert_eq!(bench.commits.recv().await, Some(vec![change("b")]));
         let error = bench.handle.write(vec![change("c")]).await.unwrap_err();
         assert!(error.0.contains("closed"), "{error}");

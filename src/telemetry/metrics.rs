@@ -303,7 +303,7 @@ impl NetworkMetrics {
             Note::RelayInformation => {
                 self.relay_information.fetch_add(1, Ordering::Relaxed);
             }
-            Note::Released | Note::Declined | Note::Announced => {}
+            Note::Released | Note::Declined | Note::Announced | Note::Registered => {}
         }
     }
 
@@ -333,6 +333,11 @@ impl NetworkMetrics {
 }
 
 impl StoreMetrics {
+    /// Notes whether the store answers, as it says itself.
+    pub fn set_up(&self, up: bool) {
+        self.up.set(i64::from(up));
+    }
+
     /// Records one operation: how long it took and whether it succeeded.
     pub fn record<T, E>(&self, operation: StoreOperation, took: Duration, result: &Result<T, E>) {
         let histogram = match operation {

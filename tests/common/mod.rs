@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ipnet::Ipv6Net;
 use leasehold::binding::{Binding, PortFacts};
 use leasehold::config;
 use leasehold::lease::{Lease, LeaseKey, LeaseTable, NicName, Occasion};
@@ -31,6 +32,8 @@ pub(crate) struct Subject<'a> {
     /// The addresses that the NIC's lease holds already.
     pub(crate) ipv4: Option<Ipv4Addr>,
     pub(crate) ipv6: Option<Ipv6Addr>,
+    /// The delegated prefix.
+    pub(crate) prefix: Option<Ipv6Net>,
 }
 
 /// The templates of `packet-fixtures/networks`, and the server's DUID.
@@ -71,7 +74,7 @@ impl Templates {
             key: key.clone(),
             ipv4: subject.ipv4,
             ipv6: subject.ipv6,
-            prefix: None,
+            prefix: subject.prefix,
             hostname: None,
             created: wall,
             node: "node-a".to_owned(),

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A running VM moves between two nodes, each with its own switch and its own leasehold, and on to a
-# second port of one node. It notices nothing but its new gateway and router.
+# second port of one node. It notices nothing but its new gateway and router. (clauses D3-D6)
 . "$(dirname "$0")/../../lab/lib.sh"
 
 VM_ID=demo/db-1                    # its addresses are reserved: nodes share no store here
@@ -106,11 +106,11 @@ expect "addresses of both ports" "10.20.0.10 10.20.0.10" \
   eval 'echo "$(port_field vnet0 ipv4) $(port_field vnet1 ipv4)"'
 moved vnet1@node-b
 check "the arrival is in the log" log_says 'has come to its port interface=vnet1 vm=demo/db-1.*by='
-expect "where the old port says the VM is" "its VM is now at vnet1" port_field vnet0 reason
+expect "where the old port says the VM is" "served with the same lease as vnet1, whose guest spoke last" port_field vnet0 reason
 # The move is aborted: the VM goes on behind the old port, and nobody announces it.
 plugged vnet0@node-b
 renew vm
-expect "and the other way round" "its VM is now at vnet0" port_field vnet1 reason
+expect "and the other way round" "served with the same lease as vnet0, whose guest spoke last" port_field vnet1 reason
 expect "what the first one says now" "" port_field vnet0 reason
 expect "arrivals on node-b in all" 3 metric leasehold_arrivals_total network=blue
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The VM's port goes and comes, under other names and with other MACs: the same addresses.
+# The VM's port goes and comes, under other names and with other MACs: the same addresses. (clause D1)
 . "$(dirname "$0")/../../lab/lib.sh"
 
 node_up

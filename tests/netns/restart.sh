@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# leasehold is killed and started again, then loses its store: every VM keeps its addresses.
+# leasehold is killed and started again, then loses its store: every VM keeps its addresses. (clauses D1, D2)
 . "$(dirname "$0")/../../lab/lib.sh"
 
 node_up

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::super::{ExitStatus, Failure, check, client, counted, print};
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, Store};
 use crate::control::{Answer, LeaseRow, Request};
 use crate::lease::{Edit, LeaseKey, LeaseTable, NetworkName, NicName, Occasion, VmId};
 use crate::network::Network;
@@ -206,12 +206,17 @@ type Edited = Result<usize, Vec<String>>;
 
 /// Changes the store that a daemon left behind; `None` if there is none that outlives it.
 fn in_store(config: &Config, edits: &[Edit]) -> Option<Result<Edited, Failure>> {
+    // What nodes share is changed by a node that is up: it can tell the others apart from its own.
+    if matches!(config.store, Store::Etcd { .. }) {
+        return None;
+    }
     let failed = |error: String| Failure::new(ExitStatus::OsError, error);
     if let Err(error) = store::read(&config.store)? {
         return Some(Err(failed(error)));
     }
     let work = || {
-        let mut store = store::open(&config.store).map_err(|error| failed(error.to_string()))?;
+        let mut store =
+            store::open(&config.store, &config.node).map_err(|error| failed(error.to_string()))?;
         let loaded = store.load().map_err(|error| failed(error.to_string()))?;
         let (mut table, _) = LeaseTable::load(loaded.leases);
         let occasion = Occasion { node: &config.node, wall: clock::wall() };

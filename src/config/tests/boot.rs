@@ -25,6 +25,7 @@ tftp-server = ["tftp.example", "10.0.0.6", "10.0.0.7"]
 file = "ipxe.efi"
 path-prefix = "/boot/"
 url = "tftp://[2001:db8:20::5]/ipxe.efi"
+params = ["console=ttyS0", "quiet"]
 "#,
     );
     let expected = BootRule {
@@ -39,6 +40,7 @@ url = "tftp://[2001:db8:20::5]/ipxe.efi"
         file: text("ipxe.efi"),
         path_prefix: text("/boot/"),
         url: Some("tftp://[2001:db8:20::5]/ipxe.efi".parse().unwrap()),
+        params: vec!["console=ttyS0".to_owned(), "quiet".to_owned()],
     };
     assert_eq!(given, [expected]);
 }
@@ -88,6 +90,11 @@ fn rules_that_are_never_reached_or_give_nothing_are_warned_of() {
             "networks.d/blue.toml:10:1: this boot rule is never reached, since the one in line 8 \
              fits every client; put it before that one",
         ]
+    );
+    let text = format!("{IPV6}[[boot.rule]]\nfile = \"a\"\n[[vm]]\nid = \"demo/a\"\n");
+    assert_eq!(
+        loaded(OVSDB, &[("blue.toml", &text)]).unwrap().warnings,
+        ["networks.d/blue.toml:5:1: this boot rule gives its clients nothing; add url"]
     );
 }
 
@@ -153,9 +160,11 @@ fn faults_of_boot_rules_are_named() {
         ),
         (
             IPV6,
-            "[[boot.rule]]\nfile = \"x\"",
-            &["5:3: \"boot\" needs [ipv4] in this version, since DHCPv6 clients are not told of \
-                 boot files yet; add it or leave \"boot\" out"],
+            "[[boot.rule]]\nparams = [\"a\", \"\"]",
+            &[
+                r#"6:10: "params" go with a url; add url or leave "params" out"#,
+                r#"6:16: "params" has "", which is not a parameter; write one like "console=ttyS0""#,
+            ],
         ),
         (
             IPV4_RANGE,

@@ -166,26 +166,6 @@ vm = "{name""#,
         ),
         (
             OVSDB,
-            r#"[store]
-backend = "etcd""#,
-            &[
-                r#"4:11: backend "etcd" needs the feature "etcd", which was not built in; write "embedded" or "memory""#,
-            ],
-        ),
-        (
-            OVSDB,
-            r#"[store]
-backend = "sqlite""#,
-            &[r#"4:11: backend "sqlite" is unknown; write "embedded" or "memory""#],
-        ),
-        (
-            OVSDB,
-            r#"[store.etcd]
-endpoints = []"#,
-            &["3:1: [store.etcd] is not available in this version; leave it out"],
-        ),
-        (
-            OVSDB,
             r#"[metrics]
 listen = "9768""#,
             &[

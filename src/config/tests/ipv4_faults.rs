@@ -280,7 +280,7 @@ ipv6 = "2001:db8::10"
 prefix = "2001:db8:1::/64""#,
             &[
                 r#"7:8: "ipv6" needs [ipv6] in this network; add it or leave "ipv6" out"#,
-                r#"8:1: "prefix" in [[vm]] is not available in this version; leave it out"#,
+                r#"8:10: "prefix" needs delegate in [ipv6]; add it or leave "prefix" out"#,
             ],
         ),
         (

@@ -62,8 +62,57 @@ server-preference = 256"#,
         ),
         (
             IPV6,
-            r#"delegate = { pool = "2001:db8:8000::/40", length = 64 }"#,
-            &[r#"5:1: "delegate" in [ipv6] is not available in this version; leave it out"#],
+            r#"mode = "slaac"
+delegate = { pool = "2001:db8:8000::/40", length = 64 }"#,
+            &[
+                r#"6:12: "delegate" is not used with mode "slaac", in which DHCPv6 is silent; leave it out or write mode = "stateless" or "stateful""#,
+            ],
+        ),
+        (
+            IPV6,
+            r#"delegate = { pool = "2001:db8:8000::/40", length = 36, size = 1 }"#,
+            &[
+                r#"5:52: length 36 is shorter than the pool's; write a number from 40 to 128"#,
+                r#"5:56: unknown key "size" in "delegate"; the nearest known key is "pool""#,
+            ],
+        ),
+        (
+            IPV6,
+            r#"delegate = { pool = "2001:db8:0:0:8000::/65", length = 72 }"#,
+            &[
+                r#"5:21: pool "2001:db8:0:0:8000::/65" lies in the network's own prefix 2001:db8::/64, of which nothing is delegated; give another pool"#,
+            ],
+        ),
+        (
+            IPV6,
+            r#"delegate = { pool = "fe80::/16", length = 64 }"#,
+            &[
+                r#"5:21: prefix "fe80::/16" cannot be delegated; write a global or unique local network"#,
+            ],
+        ),
+        (
+            IPV6,
+            r#"delegate = { pool = "2001:db8:8000::/40", length = 64 }
+[[vm]]
+id = "demo/a"
+prefix = "2001:db8::/60"
+[[vm]]
+id = "demo/b"
+prefix = "2001:db8:8000::/56"
+[[vm]]
+id = "demo/c"
+prefix = "2001:db8:8000:1::/64""#,
+            &[
+                r#"8:10: prefix "2001:db8::/60" overlaps the network's own prefix 2001:db8::/64; reserve another one"#,
+                r#"14:10: prefix "2001:db8:8000:1::/64" overlaps "2001:db8:8000::/56", reserved in line 11; give every VM its own"#,
+            ],
+        ),
+        (
+            IPV6,
+            r#"[[vm]]
+id = "demo/a"
+prefix = "2001:db8:8000::/64""#,
+            &[r#"7:10: "prefix" needs delegate in [ipv6]; add it or leave "prefix" out"#],
         ),
         (
             IPV6,

@@ -188,6 +188,8 @@ fn reservations_and_ranges_make_ipv6_stateful() {
     let mode = |tail: &str| only_network(&format!("{IPV6}{tail}")).ipv6.unwrap().mode;
     assert_eq!(mode("ranges = [\"2001:db8::10-2001:db8::20\"]\n"), AddressMode::Stateful);
     assert_eq!(mode("[[vm]]\nid = \"demo/a\"\nipv6 = \"2001:db8::10\"\n"), AddressMode::Stateful);
+    let pool = "delegate = { pool = \"2001:db8:8000::/40\", length = 56 }\n";
+    assert_eq!(mode(pool), AddressMode::Stateful);
     assert_eq!(mode("[[vm]]\nid = \"demo/a\"\n"), AddressMode::Slaac);
 }
 

@@ -8,6 +8,7 @@ mod loaded;
 mod network_faults;
 mod option_names;
 mod services;
+mod store;
 
 use std::fs;
 use std::path::Path;

@@ -443,7 +443,7 @@ id = "demo/b"
 dnr = []
 "#
     ));
-    let [a, b] = &network.vms[..] else { panic!("not two") };
+    let [a, b] = &*network.vms else { panic!("not two") };
     assert_eq!(given(&a.ipv4_options), [(108, vec![0, 0, 7, 8]), (116, vec![1])]);
     assert_eq!(a.captive_portal.as_ref().unwrap().as_str(), "https://portal.example/a");
     let names: Vec<&str> =

@@ -4,7 +4,7 @@ use super::*;
 
 /// Options that look like options, so that the walk gets deep.
 fn option_bytes() -> impl Strategy<Value = Vec<u8>> {
-    let known = prop::sample::select(vec![1, 2, 3, 4, 5, 6, 8, 13, 14, 25, 26, 39]);
+    let known = prop::sample::select(vec![1, 2, 3, 4, 5, 6, 8, 13, 14, 15, 16, 25, 26, 39, 61]);
     let code = prop_oneof![12 => known, 1 => any::<u16>()];
     let leaf = (code.clone(), prop::collection::vec(any::<u8>(), 0..40))
         .prop_map(|(code, body)| tlv(code, &body));

@@ -57,7 +57,8 @@ fn other_message_types_are_named_and_dropped() {
         (12, Message::Unknown, DropReason::Relayed),
         (13, Message::Unknown, DropReason::Relayed),
         (14, Message::Unknown, DropReason::UnknownMessage),
-        (36, Message::Unknown, DropReason::UnknownMessage),
+        (35, Message::Unknown, DropReason::UnknownMessage),
+        (37, Message::AddressRegistered, DropReason::UnknownMessage),
         (255, Message::Unknown, DropReason::UnknownMessage),
     ] {
         let payload = raw(kind, &[tlv(1, CLIENT)]);
@@ -67,6 +68,23 @@ fn other_message_types_are_named_and_dropped() {
         let expected = Handled::dropped(Message::Unknown, DropReason::TooShort);
         assert_eq!(run(&profile(), short).0, expected);
     }
+}
+
+#[test]
+fn what_a_registration_says_is_read_from_the_message_that_was_answered() {
+    let body = [&ip(ADDRESS).octets()[..], &[0, 0, 7, 8], &[0, 0, 14, 16]].concat();
+    let payload = raw(36, &[tlv(1, CLIENT), tlv(5, &body)]);
+    let request = Datagram { source: ip(ADDRESS), ..datagram(&payload) };
+    let mut out = [0; 1_452];
+    let Decision::Reply(reply) = handle(&profile(), &request, &mut out).decision else {
+        panic!("it is answered");
+    };
+    assert_eq!((reply.message, reply.to_ip), (Message::AddressRegistered, ip(ADDRESS)));
+    assert_eq!(reply.note, Some(Note::Registered));
+    let registration =
+        Registration { address: ip(ADDRESS), preferred: Lifetime(1_800), valid: Lifetime(3_600) };
+    assert_eq!(crate::dhcpv6::registration(&request), Some(registration));
+    assert_eq!(crate::dhcpv6::registration(&datagram(&raw_solicit(&[]))), None);
 }
 
 #[test]

@@ -3,6 +3,17 @@
 //! One JSON object a line: a [`Request`] in, one [`Answer`] out, then the connection ends. The
 //! types of the listings are what `--json` prints, field for field.
 
+mod explain;
+mod plan;
+mod watch;
+
+pub use explain::{
+    AddressOrigin, Claim, Condition, Decoded, Explanation, Field, Identified, NetworkFit, Past,
+    Probed, SeenValue,
+};
+pub use plan::{PlanOutcome, PortChange, ValueChange};
+pub use watch::{WatchEvent, Watched, WatchedFrame};
+
 use serde::{Deserialize, Serialize};
 
 use crate::lease::{Edit, Lease};
@@ -20,6 +31,22 @@ pub enum Request {
     Status,
     /// Reads the files anew.
     Reload,
+    /// Tells everything about one port, or about the ports of one VM.
+    Explain {
+        /// The interface's name, or the VM's.
+        subject: String,
+    },
+    /// Tells what reading the files anew would change, and changes nothing.
+    Plan,
+    /// Tells every exchange from now on, until one of both goes. Answered by many lines.
+    Watch {
+        /// This interface only.
+        port: Option<String>,
+        /// The ports of this VM only.
+        vm: Option<String>,
+        /// Whether the frames are wanted too.
+        frames: bool,
+    },
     /// Changes the lease table; answered once the store has it.
     Edit {
         /// All of them happen, or none.
@@ -41,9 +68,15 @@ pub enum Answer {
     Status(Box<Status>),
     /// To [`Request::Reload`].
     Reload(ReloadOutcome),
+    /// To [`Request::Explain`]; empty: no such port or VM.
+    Explain(Vec<Explanation>),
+    /// To [`Request::Plan`].
+    Plan(PlanOutcome),
+    /// To [`Request::Watch`], again and again.
+    Watch(WatchEvent),
     /// To [`Request::Edit`]: how many leases changed, or everything that stands against it.
     Edited(Result<usize, Vec<String>>),
-    /// The request could not be read.
+    /// The request could not be read, or not be met.
     Error(String),
 }
 
@@ -159,6 +192,8 @@ pub struct LeaseRow {
     pub ipv4: Option<String>,
     /// The IPv6 address.
     pub ipv6: Option<String>,
+    /// The delegated prefix.
+    pub prefix: Option<String>,
     /// The host name.
     pub hostname: Option<String>,
     /// When the lease was made, as RFC 3339.
@@ -169,6 +204,22 @@ pub struct LeaseRow {
     pub last_seen: Option<String>,
     /// Whether the guest found an address in use.
     pub conflict: bool,
+    /// Addresses that the guest made for itself and registered with this node (RFC 9686).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub registered: Vec<RegisteredRow>,
+}
+
+/// One address that a guest made for itself, with the seconds that are left of its lifetimes;
+/// `None`: for ever.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RegisteredRow {
+    /// The address.
+    pub address: String,
+    /// How long it is preferred.
+    pub preferred: Option<u64>,
+    /// How long it is valid.
+    pub valid: Option<u64>,
 }
 
 impl From<&Lease> for LeaseRow {
@@ -179,11 +230,13 @@ impl From<&Lease> for LeaseRow {
             nic: lease.key.nic.to_string(),
             ipv4: lease.ipv4.map(|address| address.to_string()),
             ipv6: lease.ipv6.map(|address| address.to_string()),
+            prefix: lease.prefix.map(|prefix| prefix.to_string()),
             hostname: lease.hostname.clone(),
             created: lease.created.to_rfc3339(),
             node: lease.node.clone(),
             last_seen: lease.last_seen.map(|wall| wall.to_rfc3339()),
             conflict: lease.conflict,
+            registered: Vec::new(),
         }
     }
 }

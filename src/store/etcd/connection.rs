@@ -1,0 +1,171 @@
+//! The connection to one etcd member at a time, and calls that move on to the next when it fails.
+//!
+//! Every call has a limit, and HTTP/2 pings find a path that has died without a word. Whatever goes
+//! wrong, the connection is made anew: that also logs in anew, which is what an expired token and a
+//! changed set of users ask for.
+
+use std::time::Duration;
+
+use etcd_client::{Certificate, Client, ConnectOptions, Error, Identity, TlsOptions};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use crate::config;
+use crate::store::StoreError;
+
+/// Calls etcd; shared by whoever needs it.
+#[derive(Debug)]
+pub(super) struct Connection {
+    config: config::Etcd,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    client: Option<Client>,
+    /// Counts connections: a call that failed on an older one says nothing of this one.
+    generation: u64,
+    /// Which endpoint is next, modulo their number.
+    endpoint: usize,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("generation", &self.generation).finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    /// Takes the configuration; connects at the first call, first to the endpoint that `node`'s
+    /// name picks, so that nodes spread over the members.
+    pub(super) fn new(config: config::Etcd, node: &str) -> Self {
+        let endpoint = usize::try_from(crc32fast::hash(node.as_bytes())).unwrap_or(0);
+        Self { config, state: Mutex::new(State { endpoint, ..State::default() }) }
+    }
+
+    /// Makes one call, which must not matter when it is made twice: at a member that fails it is
+    /// tried again with the next one, each of them once and the first once more.
+    ///
+    /// # Errors
+    /// [`StoreError`] if no member answered.
+    pub(super) async fn call<T, F>(
+        &self,
+        doing: &str,
+        ask: impl Fn(Client) -> F,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let mut fault = String::new();
+        for _ in 0..=self.config.endpoints.len() {
+            let (client, generation) = match self.client().await {
+                Ok(connected) => connected,
+                Err(error) => {
+                    fault = error;
+                    continue;
+                }
+            };
+            match timeout(CALL, ask(client)).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(error)) => fault = words(&error),
+                Err(_) => fault = format!("no answer within {} s", CALL.as_secs()),
+            }
+            self.drop_client(generation).await;
+        }
+        let endpoints = self.config.endpoints.join(", ");
+        Err(StoreError(format!("{doing} in etcd at {endpoints}: {fault}")))
+    }
+
+    async fn client(&self) -> Result<(Client, u64), String> {
+        let mut state = self.state.lock().await;
+        if let Some(client) = &state.client {
+            return Ok((client.clone(), state.generation));
+        }
+        let count = self.config.endpoints.len().max(1);
+        let index = state.endpoint.checked_rem(count).unwrap_or(0);
+        let endpoint = self.config.endpoints.get(index).ok_or("no endpoint is configured")?;
+        let options = options(&self.config)?;
+        let connected = timeout(CALL, Client::connect([endpoint], Some(options))).await;
+        match connected {
+            Ok(Ok(client)) => {
+                state.client = Some(client.clone());
+                state.generation = state.generation.wrapping_add(1);
+                Ok((client, state.generation))
+            }
+            Ok(Err(error)) => {
+                state.endpoint = state.endpoint.wrapping_add(1);
+                Err(words(&error))
+            }
+            Err(_) => {
+                state.endpoint = state.endpoint.wrapping_add(1);
+                Err(format!("no connection within {} s", CALL.as_secs()))
+            }
+        }
+    }
+
+    async fn drop_client(&self, generation: u64) {
+        let mut state = self.state.lock().await;
+        if state.generation == generation && state.client.take().is_some() {
+            state.endpoint = state.endpoint.wrapping_add(1);
+        }
+    }
+}
+
+/// Reads the files anew at every connection: a renewed certificate or password needs no restart.
+fn options(config: &config::Etcd) -> Result<ConnectOptions, String> {
+    let read = |path: &std::path::Path| {
+        std::fs::read(path).map_err(|error| format!("reading {}: {error}", path.display()))
+    };
+    let mut options = ConnectOptions::new()
+        .with_connect_timeout(CONNECT)
+        .with_keep_alive(PING_EVERY, PING_LIMIT)
+        .with_keep_alive_while_idle(true)
+        // A member that is cut off from the others says so, where it would wait.
+        .with_require_leader(true);
+    let secured = config.endpoints.iter().any(|endpoint| endpoint.starts_with("https://"));
+    if secured {
+        let mut tls = TlsOptions::new().with_enabled_roots();
+        if let Some(path) = &config.ca_file {
+            tls = TlsOptions::new().ca_certificate(Certificate::from_pem(read(path)?));
+        }
+        if let (Some(certificate), Some(key)) = (&config.cert_file, &config.key_file) {
+            tls = tls.identity(Identity::from_pem(read(certificate)?, read(key)?));
+        }
+        options = options.with_tls(tls);
+    }
+    if let (Some(user), Some(path)) = (&config.username, &config.password_file) {
+        let password = String::from_utf8(read(path)?)
+            .map_err(|_| format!("reading {}: it is not UTF-8 text", path.display()))?;
+        options = options.with_user(user, password.trim_end_matches(['\r', '\n']));
+    }
+    Ok(options)
+}
+
+/// Says in one line what went wrong; a transport error keeps its cause to itself otherwise.
+pub(super) fn words(error: &Error) -> String {
+    let mut text = match error {
+        Error::GRpcStatus(status) => status.message().to_owned(),
+        other => other.to_string(),
+    };
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let more = cause.to_string();
+        if !text.contains(&more) && !more.contains("status:") {
+            text = format!("{text}: {more}");
+        }
+        source = cause.source();
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// How long one call may take. A healthy etcd takes milliseconds.
+const CALL: Duration = Duration::from_secs(2);
+
+/// How long a TCP and TLS connection may take.
+const CONNECT: Duration = Duration::from_secs(1);
+
+/// How often a quiet connection is tried.
+const PING_EVERY: Duration = Duration::from_secs(10);
+
+/// How long the answer to that may take.
+const PING_LIMIT: Duration = Duration::from_secs(3);

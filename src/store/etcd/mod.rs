@@ -1,0 +1,278 @@
+//! Leases in etcd, shared by every node, with a copy on this node's disk.
+//!
+//! etcd decides: a lease is written there in one transaction with its addresses, then to the copy,
+//! and only then may it be served. The copy holds what concerns this node, the leases that it served
+//! last; with etcd gone the node answers for all of them, over its own restart too.
+//!
+//! A node reads no lease but those of its own VMs. A newcomer's address is the one that its hash
+//! prefers; whether it is free, and whether the VM has a lease already, the transaction finds out.
+
+mod connection;
+mod keys;
+mod transaction;
+mod watch;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream};
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::mpsc;
+
+use connection::Connection;
+use keys::Layout;
+use transaction::{Known, Put};
+use watch::Watch;
+
+use super::shared::{News, Refused};
+use super::{Change, EmbeddedStore, LeaseStore, Loaded, OpenError, StoreError};
+use crate::config;
+use crate::lease::{Lease, LeaseKey};
+
+/// The shared lease table, and this node's copy of its part of it.
+#[derive(Debug)]
+pub struct EtcdStore {
+    copy: EmbeddedStore,
+    node: String,
+    runtime: Handle,
+    connection: Arc<Connection>,
+    layout: Layout,
+    /// The leases that were read or written, as they were then.
+    known: HashMap<LeaseKey, Known>,
+    /// How often in a row others held what a lease would have taken.
+    taken: HashMap<LeaseKey, u32>,
+    /// The leases to be watched, once somebody watches.
+    watched: Vec<LeaseKey>,
+    wanted: Option<mpsc::UnboundedSender<LeaseKey>>,
+}
+
+impl EtcdStore {
+    /// Opens the copy in `path`; etcd itself is asked later. Must be called, as must every method,
+    /// on a thread that may block and belongs to a runtime.
+    ///
+    /// # Errors
+    /// [`OpenError`] if the copy cannot be used.
+    pub fn open(path: &Path, etcd: &config::Etcd, node: &str) -> Result<Self, OpenError> {
+        let runtime = Handle::try_current()
+            .map_err(|error| OpenError::Unusable(format!("connecting to etcd: {error}")))?;
+        Ok(Self {
+            copy: EmbeddedStore::open(path)?,
+            node: node.to_owned(),
+            runtime,
+            connection: Arc::new(Connection::new(etcd.clone(), node)),
+            layout: Layout::new(&etcd.prefix),
+            known: HashMap::new(),
+            taken: HashMap::new(),
+            watched: Vec::new(),
+            wanted: None,
+        })
+    }
+
+    /// Compares the copy with etcd: keeps what this node served last, as it is there.
+    async fn compare(&mut self, copied: Vec<Lease>) -> Result<Vec<Lease>, StoreError> {
+        let keys: Vec<LeaseKey> = copied.iter().map(|lease| lease.key.clone()).collect();
+        let found = transaction::get(&self.connection, &self.layout, &keys).await?;
+        // Not one of them is there: etcd was emptied, and this node gives it what it knows.
+        let is_emptied = found.iter().all(|found| matches!(found, Ok(None)));
+        let mut leases = Vec::new();
+        let mut changes = Vec::new();
+        for (copy, found) in copied.into_iter().zip(found) {
+            let known = match found {
+                Ok(None) if is_emptied => {
+                    match transaction::put(&self.connection, &self.layout, &copy, None).await? {
+                        Put::Done(known) => Some(known),
+                        Put::Refused(now, _) => now,
+                    }
+                }
+                Ok(found) => found,
+                Err(error) => {
+                    tracing::error!("{error}");
+                    leases.push(copy);
+                    continue;
+                }
+            };
+            match known {
+                Some(known) if known.lease.node == self.node => {
+                    if known.lease != copy {
+                        changes.push(Change::Put(known.lease.clone()));
+                    }
+                    leases.push(known.lease.clone());
+                    self.known.insert(copy.key, known);
+                }
+                // Released, or served by another node since: should the VM come here, it is read.
+                Some(_) | None => changes.push(Change::Delete(copy.key)),
+            }
+        }
+        self.copy.write(&changes)?;
+        Ok(leases)
+    }
+
+    async fn share(&mut self, changes: &[Change]) -> Result<Vec<Refused>, StoreError> {
+        // The last word on each lease is the one that counts.
+        let mut last = BTreeMap::new();
+        for change in changes {
+            last.insert(change.key(), change);
+        }
+        let writes = last.into_values().filter(|change| match change {
+            Change::Put(lease) => {
+                self.known.get(&lease.key).is_none_or(|known| known.lease != *lease)
+            }
+            Change::Delete(_) => true,
+        });
+        let (connection, layout) = (&self.connection, &self.layout);
+        let known = &self.known;
+        let written = stream::iter(writes.collect::<Vec<_>>()).map(|change| async move {
+            let base = known.get(change.key()).cloned();
+            let result = match change {
+                Change::Put(lease) => transaction::put(connection, layout, lease, base).await,
+                Change::Delete(key) => transaction::delete(connection, layout, key, base)
+                    .await
+                    .map(|left| Put::Refused(left, Vec::new())),
+            };
+            (change, result)
+        });
+        let mut written = written.buffer_unordered(AT_ONCE);
+        let mut done = Vec::new();
+        let mut failure = None;
+        while let Some((change, result)) = written.next().await {
+            match result {
+                Ok(put) => done.push((change, put)),
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            }
+        }
+        drop(written);
+        // What etcd has is kept even if the rest failed; the rest is tried again.
+        let refused = self.keep(done).await?;
+        match failure {
+            None => Ok(refused),
+            Some(error) => Err(error),
+        }
+    }
+
+    /// Brings what is known, the copy and the watch to what etcd said.
+    async fn keep(&mut self, done: Vec<(&Change, Put)>) -> Result<Vec<Refused>, StoreError> {
+        let mut copies = Vec::new();
+        let mut refused = Vec::new();
+        for (change, put) in done {
+            let key = change.key();
+            let (now, mut taken, is_refused) = match (change, put) {
+                (_, Put::Done(known)) => (Some(known), Vec::new(), false),
+                // Deleted, as it should be.
+                (Change::Delete(_), Put::Refused(None, _)) => (None, Vec::new(), false),
+                (_, Put::Refused(now, taken)) => (now, taken, true),
+            };
+            if taken.is_empty() {
+                self.taken.remove(key);
+            } else {
+                let times = self.taken.entry(key.clone()).or_default();
+                *times = times.saturating_add(1);
+                if *times >= CROWDED {
+                    // A crowded network: rather than try address after address, see them all.
+                    *times = 0;
+                    let network = key.network.as_str();
+                    taken = transaction::taken(&self.connection, &self.layout, network).await?;
+                    taken.retain(|taken| taken.holder != *key);
+                }
+            }
+            let lease = now.as_ref().map(|known| Box::new(known.lease.clone()));
+            match now {
+                Some(known) => {
+                    copies.push(Change::Put(known.lease.clone()));
+                    if self.known.insert(key.clone(), known).is_none() {
+                        self.watch_too(key);
+                    }
+                }
+                None => {
+                    copies.push(Change::Delete(key.clone()));
+                    self.known.remove(key);
+                }
+            }
+            if is_refused {
+                refused.push(Refused { key: key.clone(), now: lease, taken });
+            }
+        }
+        self.copy.write(&copies)?;
+        Ok(refused)
+    }
+
+    fn watch_too(&mut self, key: &LeaseKey) {
+        match &self.wanted {
+            // Nobody watches any more: the process ends.
+            Some(wanted) => drop(wanted.send(key.clone())),
+            None => self.watched.push(key.clone()),
+        }
+    }
+}
+
+impl LeaseStore for EtcdStore {
+    fn load(&mut self) -> Result<Loaded, StoreError> {
+        let Loaded { leases, damaged, withheld } = self.copy.load()?;
+        let copied = leases.clone();
+        let runtime = self.runtime.clone();
+        let leases = match runtime.block_on(self.compare(copied)) {
+            Ok(compared) => compared,
+            Err(error) => {
+                tracing::warn!(
+                    "{error}; the VMs that this node served last are served from its copy"
+                );
+                leases
+            }
+        };
+        self.watched = leases.iter().map(|lease| lease.key.clone()).collect();
+        Ok(Loaded { leases, damaged, withheld })
+    }
+
+    fn write(&mut self, changes: &[Change]) -> Result<Vec<Refused>, StoreError> {
+        let runtime = self.runtime.clone();
+        runtime.block_on(self.share(changes))
+    }
+
+    fn watch(&mut self) -> Option<mpsc::Receiver<News>> {
+        let (wanted, wants) = mpsc::unbounded_channel();
+        let (news, said) = mpsc::channel(QUEUE);
+        let watch = Watch {
+            connection: Arc::clone(&self.connection),
+            layout: self.layout.clone(),
+            keys: std::mem::take(&mut self.watched).into_iter().collect(),
+            wanted: wants,
+            news,
+        };
+        self.wanted = Some(wanted);
+        self.runtime.spawn(watch.run());
+        Some(said)
+    }
+}
+
+/// Reads every lease of the shared table, for a command that is no daemon.
+///
+/// # Errors
+/// A line that says what failed.
+pub(super) fn list(etcd: &config::Etcd) -> Result<Vec<Lease>, String> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("starting the runtime: {error}"))?;
+    let layout = Layout::new(&etcd.prefix);
+    let connection = Connection::new(etcd.clone(), "");
+    let found = runtime.block_on(transaction::list(&connection, &layout.leases()));
+    let found = found.map_err(|error| error.to_string())?;
+    let mut leases = Vec::with_capacity(found.len());
+    for held in &found {
+        match transaction::parse(&layout, held) {
+            Ok(known) => leases.push(known.lease),
+            Err(error) => tracing::error!("{error}"),
+        }
+    }
+    Ok(leases)
+}
+
+/// Leases that are written at once.
+const AT_ONCE: usize = 32;
+
+/// How many addresses that others hold are met one by one.
+const CROWDED: u32 = 4;
+
+/// News that may wait to be taken.
+const QUEUE: usize = 256;

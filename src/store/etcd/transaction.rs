@@ -1,0 +1,291 @@
+//! One lease and its addresses, written whole or not at all.
+//!
+//! A lease is written only if it is still what this node last read, and an address only if nobody
+//! holds it or it is the lease's own already. So whoever comes first has it, on whichever node.
+
+use std::collections::BTreeSet;
+
+use etcd_client::{
+    Client, Compare, CompareOp, GetOptions, KeyValue, Txn, TxnOp, TxnOpResponse, TxnResponse,
+};
+
+use super::connection::Connection;
+use super::keys::{Layout, holdings};
+use crate::lease::{Lease, LeaseKey};
+use crate::store::StoreError;
+use crate::store::shared::{Holding, Taken};
+
+/// A lease as it is in etcd.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Known {
+    /// The revision that last changed it.
+    pub(super) revision: i64,
+    /// What it says.
+    pub(super) lease: Lease,
+}
+
+/// How the writing of a lease ended.
+#[derive(Debug, PartialEq)]
+pub(super) enum Put {
+    /// It is in etcd, and with it its addresses.
+    Done(Known),
+    /// It is not: the lease as it is in etcd, if it is, and what others hold.
+    Refused(Option<Known>, Vec<Taken>),
+}
+
+/// Writes `lease`, which was made from `base`.
+///
+/// # Errors
+/// [`StoreError`] if etcd does not answer, or holds what is no lease.
+pub(super) async fn put(
+    connection: &Connection,
+    layout: &Layout,
+    lease: &Lease,
+    mut base: Option<Known>,
+) -> Result<Put, StoreError> {
+    // The same for every lease: trouble is one thing to tell, however many leases wait.
+    let doing = "writing leases";
+    let key = layout.lease(&lease.key);
+    // Addresses that were found to be this lease's own although it is not there.
+    let mut own = BTreeSet::new();
+    for _ in 0..ATTEMPTS {
+        let attempt = Attempt { layout, key: &key, lease, base: base.as_ref(), own: &own };
+        let transaction = attempt.transaction().map_err(|error| failed(doing, &error))?;
+        let answer = commit(connection, doing, &transaction).await?;
+        if answer.succeeded() {
+            let revision = answer.header().map_or(0, |header| header.revision());
+            return Ok(Put::Done(Known { revision, lease: lease.clone() }));
+        }
+        let (now, held) = read(layout, &lease.key, answer.op_responses())?;
+        match now {
+            // Written by a call whose answer was lost, or by a node that decided alike.
+            Some(now) if now.lease == *lease => return Ok(Put::Done(now)),
+            Some(now) if base.as_ref().is_none_or(|base| base.revision != now.revision) => {
+                return Ok(Put::Refused(Some(now), Vec::new()));
+            }
+            // Released by hand, or lost by etcd: the VM is here and keeps what it has.
+            None if base.is_some() => {
+                base = None;
+                continue;
+            }
+            Some(_) | None => {}
+        }
+        let (ours, taken): (Vec<_>, Vec<_>) =
+            held.into_iter().partition(|held| held.holder == lease.key);
+        if !taken.is_empty() {
+            return Ok(Put::Refused(base, taken));
+        }
+        own.extend(ours.into_iter().map(|held| held.what));
+    }
+    Err(StoreError(format!("{doing} in etcd: it changes all the time; it is tried again")))
+}
+
+/// Takes a lease out, and frees its addresses. One that is not there is no error; one that changed
+/// meanwhile is left and returned.
+///
+/// # Errors
+/// [`StoreError`] if etcd does not answer, or holds what is no lease.
+pub(super) async fn delete(
+    connection: &Connection,
+    layout: &Layout,
+    key: &LeaseKey,
+    base: Option<Known>,
+) -> Result<Option<Known>, StoreError> {
+    let doing = "deleting leases";
+    let name = layout.lease(key);
+    let base = match base {
+        Some(base) => base,
+        None => match get(connection, layout, std::slice::from_ref(key)).await?.pop() {
+            Some(now) => match now? {
+                Some(now) => now,
+                None => return Ok(None),
+            },
+            None => return Ok(None),
+        },
+    };
+    let mut operations = vec![TxnOp::delete(name.clone(), None)];
+    for holding in holdings(&base.lease) {
+        operations.push(TxnOp::delete(layout.holding(key.network.as_str(), holding), None));
+    }
+    let transaction = Txn::new()
+        .when([Compare::mod_revision(name.clone(), CompareOp::Equal, base.revision)])
+        .and_then(operations)
+        .or_else([TxnOp::get(name, None)]);
+    let answer = commit(connection, doing, &transaction).await?;
+    if answer.succeeded() {
+        return Ok(None);
+    }
+    read(layout, key, answer.op_responses()).map(|(now, _)| now)
+}
+
+/// Reads leases, in the order of `keys`; `None`: there is none; an error: it is no lease.
+///
+/// # Errors
+/// [`StoreError`] if etcd does not answer.
+pub(super) async fn get(
+    connection: &Connection,
+    layout: &Layout,
+    keys: &[LeaseKey],
+) -> Result<Vec<Result<Option<Known>, StoreError>>, StoreError> {
+    let mut found = Vec::with_capacity(keys.len());
+    for some in keys.chunks(OPERATIONS) {
+        let gets: Vec<TxnOp> = some.iter().map(|key| TxnOp::get(layout.lease(key), None)).collect();
+        let transaction = Txn::new().and_then(gets);
+        let answer = commit(connection, "reading leases", &transaction).await?;
+        for (key, response) in some.iter().zip(answer.op_responses()) {
+            found.push(read(layout, key, vec![response]).map(|(now, _)| now));
+        }
+    }
+    Ok(found)
+}
+
+/// Reads everything that begins with `prefix`, page by page.
+///
+/// # Errors
+/// [`StoreError`] if etcd does not answer.
+pub(super) async fn list(
+    connection: &Connection,
+    prefix: &str,
+) -> Result<Vec<KeyValue>, StoreError> {
+    let mut from = prefix.as_bytes().to_vec();
+    // The first key behind all those that begin with the prefix: its last byte is a slash.
+    let mut end = from.clone();
+    if let Some(last) = end.last_mut() {
+        *last = last.saturating_add(1);
+    }
+    let mut revision = 0;
+    let mut found = Vec::new();
+    loop {
+        let options =
+            GetOptions::new().with_range(end.clone()).with_limit(PAGE).with_revision(revision);
+        let ask = |mut client: Client| {
+            let (from, options) = (from.clone(), options.clone());
+            async move { client.get(from, Some(options)).await }
+        };
+        let mut page = connection.call("listing leases", ask).await?;
+        // Every page shows the same moment.
+        revision = page.header().map_or(0, |header| header.revision());
+        let more = page.more();
+        found.extend(page.take_kvs());
+        match found.last() {
+            Some(last) if more => {
+                from = last.key().to_vec();
+                from.push(0);
+            }
+            Some(_) | None => return Ok(found),
+        }
+    }
+}
+
+/// Reads every address of a network that is held.
+///
+/// # Errors
+/// [`StoreError`] if etcd does not answer.
+pub(super) async fn taken(
+    connection: &Connection,
+    layout: &Layout,
+    network: &str,
+) -> Result<Vec<Taken>, StoreError> {
+    let held = list(connection, &layout.holdings(network)).await?;
+    Ok(held.iter().filter_map(|held| taken_by(layout, network, held)).collect())
+}
+
+/// Reads a lease as it stands in etcd.
+///
+/// # Errors
+/// [`StoreError`] if it is no lease, or another's.
+pub(super) fn parse(layout: &Layout, held: &KeyValue) -> Result<Known, StoreError> {
+    let name = held.key_str().unwrap_or("a key that is not text");
+    let fault = |reason: &str| {
+        StoreError(format!("reading {name} in etcd: {reason}; delete it there, or mend it"))
+    };
+    let lease: Lease =
+        serde_json::from_slice(held.value()).map_err(|error| fault(&error.to_string()))?;
+    if layout.parse_lease(held.key()).as_ref() != Some(&lease.key) {
+        return Err(fault("it holds the lease of another key"));
+    }
+    Ok(Known { revision: held.mod_revision(), lease })
+}
+
+/// What goes into one transaction.
+struct Attempt<'a> {
+    layout: &'a Layout,
+    key: &'a str,
+    lease: &'a Lease,
+    base: Option<&'a Known>,
+    own: &'a BTreeSet<Holding>,
+}
+
+impl Attempt<'_> {
+    fn transaction(&self) -> Result<Txn, serde_json::Error> {
+        let name =
+            |holding: &Holding| self.layout.holding(self.lease.key.network.as_str(), *holding);
+        let before: BTreeSet<Holding> =
+            self.base.map(|base| holdings(&base.lease)).unwrap_or_default().into_iter().collect();
+        let after: BTreeSet<Holding> = holdings(self.lease).into_iter().collect();
+        let revision = self.base.map_or(0, |base| base.revision);
+        let mut compares = vec![Compare::mod_revision(self.key, CompareOp::Equal, revision)];
+        let mut operations = vec![TxnOp::put(self.key, serde_json::to_vec(self.lease)?, None)];
+        let mut reads = vec![TxnOp::get(self.key, None)];
+        for holding in after.difference(&before) {
+            let name = name(holding);
+            compares.push(if self.own.contains(holding) {
+                Compare::value(name.clone(), CompareOp::Equal, self.key)
+            } else {
+                Compare::create_revision(name.clone(), CompareOp::Equal, 0)
+            });
+            operations.push(TxnOp::put(name.clone(), self.key, None));
+            reads.push(TxnOp::get(name, None));
+        }
+        for holding in before.difference(&after) {
+            operations.push(TxnOp::delete(name(holding), None));
+        }
+        Ok(Txn::new().when(compares).and_then(operations).or_else(reads))
+    }
+}
+
+async fn commit(
+    connection: &Connection,
+    doing: &str,
+    transaction: &Txn,
+) -> Result<TxnResponse, StoreError> {
+    let ask = |mut client: Client| {
+        let transaction = transaction.clone();
+        async move { client.txn(transaction).await }
+    };
+    connection.call(doing, ask).await
+}
+
+/// Reads the answers to `Attempt`'s reads: the lease first, then addresses.
+fn read(
+    layout: &Layout,
+    key: &LeaseKey,
+    responses: Vec<TxnOpResponse>,
+) -> Result<(Option<Known>, Vec<Taken>), StoreError> {
+    let mut kvs = responses.iter().map(|response| match response {
+        TxnOpResponse::Get(found) => found.kvs().first(),
+        TxnOpResponse::Put(_) | TxnOpResponse::Delete(_) | TxnOpResponse::Txn(_) => None,
+    });
+    let now = kvs.next().flatten().map(|held| parse(layout, held)).transpose()?;
+    let network = key.network.as_str();
+    let held = kvs.flatten().filter_map(|held| taken_by(layout, network, held)).collect();
+    Ok((now, held))
+}
+
+fn taken_by(layout: &Layout, network: &str, held: &KeyValue) -> Option<Taken> {
+    let what = layout.parse_holding(network, held.key())?;
+    Some(Taken { what, holder: layout.parse_lease(held.value())? })
+}
+
+fn failed(doing: &str, error: &dyn std::fmt::Display) -> StoreError {
+    StoreError(format!("{doing}: {error}"))
+}
+
+/// How often a lease is tried before the store is said to be in trouble.
+const ATTEMPTS: usize = 4;
+
+/// Operations in one transaction; etcd takes 128 unless told otherwise.
+const OPERATIONS: usize = 100;
+
+/// Keys in one page of a listing: about a megabyte of leases, where etcd's messages end at four.
+const PAGE: i64 = 4_000;

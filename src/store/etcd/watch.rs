@@ -1,0 +1,199 @@
+//! Hears what other nodes do to the leases that this node knows.
+//!
+//! One stream, one watcher a lease: a node is told of its own VMs and of nothing else. Whenever the
+//! stream is made anew, for whatever reason (a member that died, a token that expired, history that
+//! was compacted away), the leases are read first and watched from the revision after; so nothing
+//! is missed, and no revision has to be remembered over an outage.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use etcd_client::{Client, Error, EventType, WatchOptions, WatchResponse, WatchStream};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::connection::{Connection, words};
+use super::keys::Layout;
+use super::transaction;
+use crate::lease::LeaseKey;
+use crate::store::StoreError;
+use crate::store::shared::News;
+
+/// What is watched, and who is told.
+#[derive(Debug)]
+pub(super) struct Watch {
+    pub(super) connection: Arc<Connection>,
+    pub(super) layout: Layout,
+    /// The leases that are watched.
+    pub(super) keys: BTreeSet<LeaseKey>,
+    /// Leases that are to be watched from now on.
+    pub(super) wanted: mpsc::UnboundedReceiver<LeaseKey>,
+    pub(super) news: mpsc::Sender<News>,
+}
+
+impl Watch {
+    /// Watches until nobody listens any more.
+    pub(super) async fn run(mut self) {
+        let mut pause = PAUSE_MIN;
+        loop {
+            let began = crate::clock::mono();
+            let Err(StoreError(reason)) = self.watch().await else { return };
+            if crate::clock::mono().since(began) > PAUSE_MAX {
+                pause = PAUSE_MIN;
+            }
+            tracing::debug!(%reason, "watching leases; it is begun anew");
+            if self.news.send(News::Down(reason)).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+            pause = pause.saturating_mul(2).min(PAUSE_MAX);
+        }
+    }
+
+    /// Reads and watches; `Ok`: nobody listens any more.
+    async fn watch(&mut self) -> Result<(), StoreError> {
+        while let Ok(key) = self.wanted.try_recv() {
+            self.keys.insert(key);
+        }
+        let mut stream = self.open().await?;
+        let keys: Vec<LeaseKey> = self.keys.iter().cloned().collect();
+        for some in keys.chunks(AT_ONCE) {
+            if self.begin(&mut stream, some).await?.is_none() {
+                return Ok(());
+            }
+        }
+        if self.news.send(News::Up).await.is_err() {
+            return Ok(());
+        }
+        loop {
+            tokio::select! {
+                key = self.wanted.recv() => {
+                    let Some(key) = key else { return Ok(()) };
+                    if !self.keys.insert(key.clone()) {
+                        continue;
+                    }
+                    if self.begin(&mut stream, &[key]).await?.is_none() {
+                        return Ok(());
+                    }
+                }
+                response = stream.message() => {
+                    let response = response.map_err(|error| failed(&error))?;
+                    let Some(response) = response else { return Err(ended("it was closed")) };
+                    if self.heard(&response).await?.is_none() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Opens the stream; it needs a watcher to begin with, of a key that never is.
+    async fn open(&self) -> Result<WatchStream, StoreError> {
+        let key = format!("{}-", self.layout.leases());
+        let ask = |mut client: Client| {
+            let key = key.clone();
+            async move { client.watch(key, None).await }
+        };
+        self.connection.call("watching leases", ask).await
+    }
+
+    /// Reads some leases, tells of them, and watches them from then on. `None`: nobody listens.
+    async fn begin(
+        &self,
+        stream: &mut WatchStream,
+        keys: &[LeaseKey],
+    ) -> Result<Option<()>, StoreError> {
+        // Asked for before the leases are read: a revision too early repeats what is known.
+        let revision = self.revision().await?;
+        let found = transaction::get(&self.connection, &self.layout, keys).await?;
+        for (key, found) in keys.iter().zip(found) {
+            match found {
+                Ok(found) => {
+                    let lease = found.map(|known| Box::new(known.lease));
+                    if self.news.send(News::Lease(key.clone(), lease)).await.is_err() {
+                        return Ok(None);
+                    }
+                }
+                Err(error) => tracing::error!("{error}"),
+            }
+            let options = WatchOptions::new().with_start_revision(revision.saturating_add(1));
+            let watched = stream.watch(self.layout.lease(key), Some(options)).await;
+            watched.map_err(|error| failed(&error))?;
+        }
+        // Answers are taken before more is asked: a full pipe in both directions stands still.
+        let mut begun = 0;
+        while begun < keys.len() {
+            let response = match timeout(BEGIN, stream.message()).await {
+                Ok(response) => response.map_err(|error| failed(&error))?,
+                Err(_) => return Err(ended("no answer")),
+            };
+            let Some(response) = response else { return Err(ended("it was closed")) };
+            if response.created() {
+                begun = begun.saturating_add(1);
+            }
+            if self.heard(&response).await?.is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(()))
+    }
+
+    async fn revision(&self) -> Result<i64, StoreError> {
+        let key = self.layout.leases();
+        let ask = |mut client: Client| {
+            let key = key.clone();
+            async move { client.get(key, None).await }
+        };
+        let answer = self.connection.call("reading leases", ask).await?;
+        Ok(answer.header().map_or(0, |header| header.revision()))
+    }
+
+    /// Takes what the stream brings. `None`: nobody listens.
+    async fn heard(&self, response: &WatchResponse) -> Result<Option<()>, StoreError> {
+        if response.compact_revision() != 0 {
+            return Err(ended("its history was compacted away"));
+        }
+        if response.canceled() {
+            return Err(ended(response.cancel_reason()));
+        }
+        for event in response.events() {
+            let Some(held) = event.kv() else { continue };
+            let Some(key) = self.layout.parse_lease(held.key()) else { continue };
+            let lease = match event.event_type() {
+                EventType::Put => match transaction::parse(&self.layout, held) {
+                    Ok(known) => Some(known.lease),
+                    Err(error) => {
+                        tracing::error!("{error}");
+                        continue;
+                    }
+                },
+                EventType::Delete => None,
+            };
+            if self.news.send(News::Lease(key, lease.map(Box::new))).await.is_err() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(()))
+    }
+}
+
+fn failed(error: &Error) -> StoreError {
+    ended(&words(error))
+}
+
+fn ended(reason: &str) -> StoreError {
+    StoreError(format!("watching leases in etcd: {reason}"))
+}
+
+/// How many leases are read and then watched at once: requests wait in a queue of this length.
+const AT_ONCE: usize = 50;
+
+/// How long watchers may take to begin.
+const BEGIN: Duration = Duration::from_secs(5);
+
+/// How long to wait before the stream is made anew, at first.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+
+/// How long at most.
+const PAUSE_MAX: Duration = Duration::from_secs(5);

@@ -1,0 +1,47 @@
+//! What a store that nodes share tells beside success and failure: another node was ahead.
+
+use std::net::IpAddr;
+
+use ipnet::Ipv6Net;
+
+use crate::lease::{Lease, LeaseKey};
+
+/// A change that was not made, because another node was ahead.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refused {
+    /// Whose change.
+    pub key: LeaseKey,
+    /// The lease as the store has it; `None`: there is none.
+    pub now: Option<Box<Lease>>,
+    /// What the change would have taken from others.
+    pub taken: Vec<Taken>,
+}
+
+/// An address or prefix, and who holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// What is held.
+    pub what: Holding,
+    /// The NIC whose lease it belongs to.
+    pub holder: LeaseKey,
+}
+
+/// What a lease holds that no other of its network may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Holding {
+    /// An address of either family.
+    Address(IpAddr),
+    /// A delegated prefix.
+    Prefix(Ipv6Net),
+}
+
+/// What a store that nodes share says unasked.
+#[derive(Debug, Clone, PartialEq)]
+pub enum News {
+    /// A lease that this node knows is this in the store now; `None`: it is not there.
+    Lease(LeaseKey, Option<Box<Lease>>),
+    /// The store answers.
+    Up,
+    /// The store does not answer, and why.
+    Down(String),
+}

@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# etcd goes and comes back: known VMs are served all the while, over a restart too; new ones wait.
+. "$(dirname "$0")/../../lab/lib.sh"
+
+if ! command -v etcd >/dev/null || ! command -v etcdctl >/dev/null; then
+  note "SKIPPED: etcd is not installed"
+  exit 0
+fi
+if ! grep -qa 'leasehold/v1\|watching leases in etcd' "$LEASEHOLD"; then
+  note "SKIPPED: this leasehold was built without the feature etcd"
+  exit 0
+fi
+
+etcd_up() {
+  spawn node etcd etcd --data-dir /run/etcd --log-level error
+  ETCD_PID=$SPAWNED
+  wait_for "$LIMIT" ctl put /up 1 || die "etcd does not come up"
+}
+ctl() { on node env ETCDCTL_API=3 etcdctl --command-timeout=2s "$@"; }
+# etcd_field FIELD: of web-1's lease in etcd.
+etcd_field() {
+  ctl get /leasehold/v1/leases/blue/demo%2Fweb-1/eth0 --print-value-only | jq -r ".$1"
+}
+
+node_up
+guest web-1
+configure
+printf '[store]\nbackend = "etcd"\n[store.etcd]\nendpoints = ["http://127.0.0.1:2379"]\n' |
+  on node sh -c 'cat >>/etc/leasehold/leasehold.toml'
+etcd_up
+leasehold_start
+run_udhcpc web-1
+first=$(address4 web-1)
+expect "the lease in etcd" "${first%/*}" etcd_field ipv4
+expect "who holds the address" /leasehold/v1/leases/blue/demo%2Fweb-1/eth0 \
+  ctl get "/leasehold/v1/addresses/blue/${first%/*}" --print-value-only
+expect "the store is up" 1 metric leasehold_store_up backend=etcd
+expect "another node's lease is listed" 10.20.5.5 eval \
+  'ctl put /leasehold/v1/leases/blue/demo%2Felsewhere/eth0 "$(etcd_field "" |
+     jq -c ".vm = \"demo/elsewhere\" | .ipv4 = \"10.20.5.5\"")" >/dev/null
+   lh leases show 10.20.5.5 --json | jq -r ".[0].ipv4"'
+
+# A second node, to which web-1 migrates while it still runs on the first: both have its port.
+on node ip link add tap9 type veth peer name tap9-guest
+on node ip link set tap9-guest up
+on node ip link set tap9 up
+on node mkdir -p /etc/leasehold-b /run/leasehold-b /var/lib/leasehold-b
+on node cp -r /etc/leasehold/networks.d /etc/leasehold-b/
+on node sh -c 'cat >/etc/leasehold-b/leasehold.toml' <<'CONFIG'
+[node]
+name = "node-b"
+[store]
+backend = "etcd"
+path = "/var/lib/leasehold-b"
+[store.etcd]
+endpoints = ["http://127.0.0.1:2379"]
+[metrics]
+listen = ""
+[control]
+socket = "/run/leasehold-b/control.sock"
+[[source]]
+kind = "static"
+[[source.port]]
+interface = "tap9"
+vm = "demo/web-1"
+nic = "eth0"
+network = "blue"
+CONFIG
+spawn node leasehold-b "$LEASEHOLD" --config /etc/leasehold-b/leasehold.toml run
+NODE_B=$SPAWNED
+port_b() {
+  on node "$LEASEHOLD" --config /etc/leasehold-b/leasehold.toml ports --json |
+    jq -rs --arg f "$1" '[.. | objects | select(.interface? == "tap9")][0][$f] // ""'
+}
+writes() {
+  ctl get /leasehold/v1/leases/blue/demo%2Fweb-1/eth0 -w json | jq -r '.kvs[0].version'
+}
+expect "the other node serves the VM" serving port_b state
+expect "at the same address" "${first%/*}" port_b ipv4
+expect "the lease's node, until the guest is heard on the other" node-a etcd_field node
+# Each was told of the other's writes; neither takes the lease back and forth.
+before=$(writes)
+sleep 1
+within "writes of the lease while both serve it" "$before" $((before + 2)) "$(writes)"
+expect "the first node serves it still" "${first%/*}" port_field vnet0 ipv4
+kill -TERM "$NODE_B"
+wait_for "$LIMIT" gone "$NODE_B" || bad "the second node does not end"
+# It came back: the first node is the one that serves it.
+unplug web-1
+plug web-1
+wait_serving web-1
+expect "the lease's node" node-a etcd_field node
+
+kill -KILL "$ETCD_PID"
+leasehold_stop KILL
+leasehold_start
+forget web-1
+run_udhcpc web-1
+expect "without etcd, and after a restart" "$first" address4 web-1
+expect "the store is down" 0 metric leasehold_store_up backend=etcd
+
+guest web-2
+expect "a new VM" no-address port_field vnet1 state
+check "and the reason" eval '[[ $(port_field vnet1 reason) == *127.0.0.1:2379* ]]'
+check "status says it" eval 'lh status | grep -q "store .*down\|store .*127.0.0.1:2379"'
+expect "web-1 goes on" serving port_field vnet0 state
+
+etcd_up
+expect "a new VM once etcd is back" serving port_field vnet1 state
+run_udhcpc web-2
+second=$(address4 web-2)
+[[ -n $second && $second != "$first" ]] && ok "its address: $second" || bad "its address: $second"
+expect "the store is up again" 1 metric leasehold_store_up backend=etcd
+finish
