@@ -117,7 +117,9 @@ expect "arrivals on node-b in all" 3 metric leasehold_arrivals_total network=blu
 # Back to where it came from: that port was there all the time.
 moved vnet0@node-a
 NODE=node-a
-expect "the gateway's MAC on node-a again" "$GATEWAY_A" neighbor 10.20.0.1
+# The renewal before may have had the kernel give the entry up on the way: then it asks for it.
+used() { on vm busybox ping -c 1 -W 1 "$1" >/dev/null 2>&1; neighbor "$1"; }
+expect "the gateway's MAC on node-a again" "$GATEWAY_A" used 10.20.0.1
 expect "arrivals on node-a" 2 metric leasehold_arrivals_total network=blue
 expect "address at the end" 10.20.0.10/16 address4 vm
 finish
