@@ -8,7 +8,7 @@ OTHER=2001:db8:8000:200::/56
 # Renewed all the time; long enough valid for a slow machine.
 TIMES='s/^preferred-lifetime = .*/&\nrenew-time = "2s"\nrebind-time = "50m"/'
 POOL='s|^mode = .*|&\ndelegate = { pool = "2001:db8:8000::/40", length = 56 }|'
-reserved() { echo "$TIMES; $POOL; s|^ipv6 = .*|&\nprefix = \"$1\"|"; }
+reserved() { printf '%s' "$TIMES; $POOL; s|^ipv6 = .*|&\nprefix = \"$1\"|"; }
 
 node_up
 guest db-1
