@@ -83,7 +83,7 @@ fn idle() {
     for port in 0..10 {
         Guest::new(&node.guest_side(port), 1).run(Load { in_flight: 1, duration: BRIEF });
     }
-    std::thread::sleep(WARM_UP);
+    std::thread::sleep(SETTLED);
     let before = server.cpu();
     std::thread::sleep(IDLE);
     let cpu = server.cpu() - before;
@@ -118,3 +118,5 @@ const WARM_UP: Duration = Duration::from_secs(1);
 const BUSY: Duration = Duration::from_secs(5);
 const BRIEF: Duration = Duration::from_millis(50);
 const IDLE: Duration = Duration::from_secs(10);
+/// After which what followed from the exchanges is over, and the first router advertisements are.
+const SETTLED: Duration = Duration::from_secs(50);

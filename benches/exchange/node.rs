@@ -10,6 +10,8 @@ use leasehold::config;
 use leasehold::lease::{Lease, LeaseKey, NicName};
 use leasehold::store::{self, Change};
 use leasehold::time::Wall;
+use nix::time::clock_getcpuclockid;
+use nix::unistd::Pid;
 
 use crate::guest::Guest;
 
@@ -144,8 +146,8 @@ impl Drop for Node {
 impl Server {
     /// Returns the CPU time of all its threads, and of its broker's.
     pub(crate) fn cpu(&self) -> Duration {
-        let own = threads_cpu(self.child.id());
-        self.broker().map_or(own, |broker| own + threads_cpu(broker))
+        let own = process_cpu(self.child.id());
+        self.broker().map_or(own, |broker| own + process_cpu(broker))
     }
 
     pub(crate) fn resident_mib(&self) -> f64 {
@@ -171,16 +173,11 @@ impl Drop for Server {
     }
 }
 
-/// Sums up `schedstat`, whose first field is nanoseconds on a CPU.
-fn threads_cpu(pid: u32) -> Duration {
-    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
-        return Duration::ZERO;
-    };
-    let nanos = tasks.flatten().filter_map(|task| {
-        let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
-        text.split_whitespace().next()?.parse::<u64>().ok()
-    });
-    Duration::from_nanos(nanos.sum())
+/// Reads a process's CPU clock: what threads took that have ended since is in it.
+fn process_cpu(pid: u32) -> Duration {
+    let pid = Pid::from_raw(i32::try_from(pid).expect("a pid"));
+    let clock = clock_getcpuclockid(pid).and_then(|clock| clock.now());
+    clock.map_or(Duration::ZERO, Duration::from)
 }
 
 fn resident_mib(pid: u32) -> f64 {
