@@ -87,6 +87,7 @@ fn libvirt_port() -> Port {
         external_ids: ids.map(|(key, value)| (key.into(), value.into())).into(),
         status: PortStatus::Active,
         fault: None,
+        switch: Some(SwitchPort::default()),
     }
 }
 

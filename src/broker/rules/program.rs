@@ -1,0 +1,69 @@
+//! Runs a program: a fixed path, fixed arguments, no shell, no environment, a script on its stdin.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::protocol::TEXT_MAX;
+
+/// Runs the first of `places` that is there, and returns what it printed.
+///
+/// # Errors
+/// That it is not installed, could not be run, or what it said when it failed, in one line.
+pub(super) fn run<A: AsRef<OsStr>>(
+    places: &[&str],
+    arguments: &[A],
+    script: &str,
+) -> Result<String, String> {
+    let Some(program) = places.iter().find(|place| Path::new(place).exists()) else {
+        return Err(format!("there is no {}; install it", places.join(" or ")));
+    };
+    let cannot = |error| format!("running {program}: {error}");
+    let mut child = Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(cannot)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // One that ends before it has read everything says why.
+        let _ = stdin.write_all(script.as_bytes());
+    }
+    let output = child.wait_with_output().map_err(cannot)?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.lines().map(str::trim).find(|line| !line.is_empty());
+    Err(match said {
+        Some(said) => format!("{program}: {said}").chars().take(TEXT_MAX).collect(),
+        None => format!("{program}: {}", output.status),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_gets_its_script_and_its_output_is_returned() {
+        let none: [&str; 0] = [];
+        assert_eq!(run(&["/nowhere/cat", "/bin/cat"], &none, "a\n"), Ok("a\n".to_owned()));
+    }
+
+    #[test]
+    fn a_program_that_fails_is_told_in_its_own_words() {
+        let error = run(&["/bin/cat"], &["/nowhere/file"], "").unwrap_err();
+        assert!(error.starts_with("/bin/cat: ") && error.contains("/nowhere/file"), "{error}");
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_told() {
+        let error = run(&["/nowhere/nft"], &["-f"], "").unwrap_err();
+        assert_eq!(error, "there is no /nowhere/nft; install it");
+    }
+}
