@@ -22,7 +22,8 @@ wire db-l 52:54:00:12:35:03
 
 # consume OPEN-VSWITCH LINUX-BRIDGE: what the files say for each.
 consume() {
-  local green='s/^bridge = .*/interface = "vm-*"/; s/^name = .*/name = "green"/; /^\[\[vm/,$d'
+  local green='s/^bridge = .*/interface = "vm-*"/; s/^name = .*/name = "green"/; /^\[\[vm/,$d
+    s/10\.20\.1\.0-10\.20\.9/10.20.11.0-10.20.19/; s/::1:0-\(.*\)::1:ffff/::2:0-\1::2:ffff/'
   configure "s/^domain = .*/&\nconsume = \"$1\"/"
   sed "s/^domain = .*/&\nconsume = \"$2\"/; $green" "$LAB_DIR/config/networks.d/blue.toml" |
     on node sh -c 'cat >/etc/leasehold/networks.d/green.toml
@@ -39,8 +40,8 @@ reload() { consume "$@"; lh reload >/dev/null || die "the files are refused"; }
 listen() {
   link_up "$1"
   spawn "$1" "$1.tcpdump" tcpdump -Z root -U -l -n -e -i eth0 -Q in \
-    'not ether src 0a:58:0a:14:00:01 and (udp or icmp6 and (ip6[40] = 133 or ip6[40] = 134
-    or ip6[40] = 137))'
+    'not ether src 0a:58:0a:14:00:01 and (udp or (icmp6 and (ip6[40] = 133 or ip6[40] = 134
+    or ip6[40] = 137)))'
   wait_for "$LIMIT" grep -q 'listening on' "$LAB/log/$1.tcpdump" || die "tcpdump does not listen"
 }
 rogue() { on "$1" /usr/bin/python3 "$ROOT/tests/netns/rogue.py" "${@:2}"; }
@@ -74,10 +75,11 @@ for way in '' -l; do
   heard "web$way" "db$way"
   ((HEARD >= 5)) && ok "db$way hears the requests of web$way: $HEARD" ||
     bad "db$way hears $HEARD of the requests of web$way"
-  rogue "evil$way" server || die "the rogue server does not run"
+  # It has no address of its own, and says nothing but what it is told to say.
+  on "evil$way" sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1
   link_up "evil$way"
   heard "evil$way" "db$way"
-  rogue "evil$way" server
+  rogue "evil$way" server || die "the rogue server does not run"
   heard "evil$way" "db$way"
   within "db$way hears the server on evil$way" 4 4 "$HEARD"
 done
@@ -124,7 +126,7 @@ expect "chains after a flush" "leasehold/vm-db-l leasehold/vm-evil-l leasehold/v
 pid=$(on node cat /run/openvswitch/ovs-vswitchd.pid)
 kill -KILL "$pid"
 wait_for "$LIMIT" gone "$pid" || die "ovs-vswitchd is still there"
-check "without the switch it is said" says "not in force: bridge" reason vnet0
+check "without the switch it is said" says "is ovs-vswitchd running" reason vnet0
 expect "and the port is served" serving port_field vnet0 state
 expect "the metric" 3 metric leasehold_consume_ports network=blue state=failed
 spawn node ovs-vswitchd ovs-vswitchd unix:/run/openvswitch/db.sock --pidfile -vconsole:warn
@@ -167,15 +169,27 @@ check "a bridge of OVN" says "the bridge is OVN's" reason vnet0
 vsctl remove Bridge "$BRIDGE" external_ids ct-zone-vnet0
 expect "a bridge of its own" "$left" flows
 
+# Without the capability it is said, and guests are served.
+as_user() {
+  local capabilities=$1
+  leasehold_stop TERM
+  on node chown -R 65534:65534 /var/lib/leasehold /run/leasehold
+  spawn node leasehold setpriv --reuid 65534 --regid 65534 --clear-groups \
+    --inh-caps "-all,$capabilities" --ambient-caps "-all,$capabilities" \
+    --bounding-set "-all,$capabilities" "$LEASEHOLD" run
+  LEASEHOLD_PID=$SPAWNED
+  wait_serving web-l
+}
+as_user +net_raw,+dac_override
+check "without CAP_NET_ADMIN" says "needs CAP_NET_ADMIN" reason vm-web-l
+expect "the port" serving port_field vm-web-l state
+expect "flows without it" "$left" flows
+as_user +net_raw,+dac_override,+net_admin
+expect "chains of a user with CAP_NET_ADMIN" "leasehold/vm-web-l" chains
+expect "its flows" "$left" flows
+
 # In order it takes everything along.
 leasehold_stop TERM
 expect "flows after the end" "" flows
 expect "chains after the end" "" chains
-
-# Without the capability it is said, and guests are served.
-spawn node leasehold setpriv --bounding-set -net_admin --inh-caps -net_admin "$LEASEHOLD" run
-LEASEHOLD_PID=$SPAWNED
-wait_serving web-l
-check "without CAP_NET_ADMIN" says "needs CAP_NET_ADMIN" reason vm-web-l
-expect "the port" serving port_field vm-web-l state
 finish

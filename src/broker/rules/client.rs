@@ -59,3 +59,48 @@ impl RuleChannel {
         Ok(failed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::DeviceName;
+    use super::*;
+
+    fn pair() -> (RuleChannel, UnixStream) {
+        let (ours, theirs) = net::UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        let channel = RuleClient::new(ours.into()).open().unwrap();
+        (channel, UnixStream::from_std(theirs).unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_is_not_in_force_is_told_by_its_place() {
+        let (mut channel, mut theirs) = pair();
+        let interface = DeviceName::new("vnet0").unwrap();
+        let rules = [
+            Rule::Nft { interface: interface.clone(), ifindex: 7 },
+            Rule::Nft { interface, ifindex: 8 },
+        ];
+        let asked = encode(&rules);
+        let answering = async {
+            let mut request = vec![0; asked.len()];
+            theirs.read_exact(&mut request).await.unwrap();
+            assert_eq!(request, asked);
+            let text = br#"[[1,"no such device"]]"#;
+            theirs.write_all(&u32::try_from(text.len()).unwrap().to_be_bytes()).await.unwrap();
+            theirs.write_all(text).await.unwrap();
+        };
+        let (failed, ()) = tokio::join!(channel.apply(&rules), answering);
+        assert_eq!(failed.unwrap(), [(1, "no such device".to_owned())].into());
+    }
+
+    #[tokio::test]
+    async fn a_process_that_has_ended_or_talks_nonsense_is_an_error() {
+        let (mut channel, theirs) = pair();
+        drop(theirs);
+        assert!(channel.apply(&[]).await.is_err());
+        let (mut channel, mut theirs) = pair();
+        theirs.write_all(&u32::MAX.to_be_bytes()).await.unwrap();
+        assert_eq!(channel.apply(&[]).await.unwrap_err().to_string(), "the answer is too long");
+    }
+}

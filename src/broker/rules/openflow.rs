@@ -50,11 +50,12 @@ impl Switch {
     fn apply_to(&self, bridge: &str, ports: &BTreeMap<u16, u32>) -> Result<(), String> {
         let sockets = self.folders.iter().map(|folder| folder.join(format!("{bridge}{SOCKET}")));
         let Some(socket) = sockets.into_iter().find(|socket| socket.exists()) else {
-            return Err(format!("bridge {bridge} has no socket; is ovs-vswitchd running?"));
+            return Err(format!("bridge {bridge} has no socket; {ADVICE}"));
         };
         let target = format!("unix:{}", socket.display());
         let ours = format!("cookie={OURS:#x}/{OUR_BITS:#x}");
-        let listed = ofctl(&["--no-stats", "dump-flows", &target, &ours], "")?;
+        let listed = ofctl(&["--no-stats", "dump-flows", &target, &ours], "");
+        let listed = listed.map_err(|error| format!("{error}; {ADVICE}"))?;
         match script(&present(&listed), ports) {
             Some(script) => ofctl(&["add-flows", &target, "-"], &script).map(|_| ()),
             None => Ok(()),
@@ -124,6 +125,8 @@ const FLOWS: [&str; 7] = [
 const OURS: u64 = 0x1ea5_e401 << 32;
 const OUR_BITS: u64 = 0xffff_ffff << 32;
 
+const ADVICE: &str = "is ovs-vswitchd running?";
+
 /// To be raised with every change of [`FLOWS`].
 const VERSION: u64 = 1 << 16;
 
@@ -138,12 +141,11 @@ const PROGRAM: [&str; 3] =
 
 /// A switch that does not answer within five seconds is away. A bridge may be set to one version of
 /// the protocol.
-const OPTIONS: [&str; 5] = [
+const OPTIONS: [&str; 4] = [
     "--timeout=5",
     "-O",
     "OpenFlow10,OpenFlow11,OpenFlow12,OpenFlow13,OpenFlow14,OpenFlow15",
-    "-v",
-    "console:off",
+    "-vconsole:off",
 ];
 
 #[cfg(test)]

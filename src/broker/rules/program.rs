@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -20,7 +21,9 @@ pub(super) fn run<A: AsRef<OsStr>>(
         return Err(format!("there is no {}; install it", places.join(" or ")));
     };
     let cannot = |error| format!("running {program}: {error}");
+    let name = Path::new(program).file_name().unwrap_or_default();
     let mut child = Command::new(program)
+        .arg0(name)
         .args(arguments)
         .env_clear()
         .current_dir("/")
@@ -39,9 +42,15 @@ pub(super) fn run<A: AsRef<OsStr>>(
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.lines().map(str::trim).find(|line| !line.is_empty());
+    let name = name.to_string_lossy();
     Err(match said {
-        Some(said) => format!("{program}: {said}").chars().take(TEXT_MAX).collect(),
-        None => format!("{program}: {}", output.status),
+        // Most say their own name first.
+        Some(said) => {
+            let after_name = said.strip_prefix(&*name).and_then(|rest| rest.strip_prefix(": "));
+            let said = after_name.unwrap_or(said);
+            format!("{name}: {said}").chars().take(TEXT_MAX).collect()
+        }
+        None => format!("{name}: {}", output.status),
     })
 }
 
@@ -58,7 +67,7 @@ mod tests {
     #[test]
     fn a_program_that_fails_is_told_in_its_own_words() {
         let error = run(&["/bin/cat"], &["/nowhere/file"], "").unwrap_err();
-        assert!(error.starts_with("/bin/cat: ") && error.contains("/nowhere/file"), "{error}");
+        assert!(error.starts_with("cat: /nowhere/file: "), "{error}");
     }
 
     #[test]
