@@ -229,7 +229,11 @@ impl Supervisor {
     /// Brings a port's rule to what is served on it now.
     pub(super) fn consume(&mut self, interface: &str) {
         let service = self.ports.service(interface);
-        let terms = service.zip(self.claims.port(interface)).and_then(|(service, port)| {
+        // Another source than the port's own may know where it is on the switch.
+        let mut claims = self.claims.claims(interface).map(|(_, port)| port);
+        let port = claims.find(|port| port.switch.is_some());
+        let port = port.or_else(|| self.claims.port(interface));
+        let terms = service.zip(port).and_then(|(service, port)| {
             let way = service.network.consume;
             let rule = rule(way, service, port)?;
             Some(Terms { network: service.network.name.to_string(), way, rule })
@@ -281,10 +285,11 @@ async fn keep_in_force(
     // A source that never answers is not waited for.
     let _ = timeout(START_LIMIT, given.wait_for(|wanted| wanted.is_whole)).await;
     let mut told = None;
+    let mut is_idle;
     loop {
         let rules = Arc::clone(&given.borrow_and_update().rules);
         let applied = apply(&mut channel, rules).await;
-        let is_idle = applied.rules.is_empty();
+        is_idle = applied.rules.is_empty();
         if told.as_ref() != Some(&applied) {
             // Nobody listens any more: the sender is gone too.
             let _ = reports.send(applied.clone()).await;
@@ -301,7 +306,9 @@ async fn keep_in_force(
         // Ports that come together share one run of the program.
         sleep(GATHERING).await;
     }
-    let _ = channel.apply(&[]).await;
+    if !is_idle {
+        let _ = channel.apply(&[]).await;
+    }
 }
 
 async fn apply(channel: &mut RuleChannel, rules: Arc<BTreeMap<String, Rule>>) -> Applied {

@@ -215,7 +215,7 @@ impl Supervisor {
         }
         let Self { ports, consumption, store_thread, remembered, .. } = supervisor;
         // What answered is gone: another server may have the requests.
-        let _ = tokio::time::timeout(END_LIMIT, consumption.stop()).await;
+        let _ = tokio::time::timeout(RULES_END_LIMIT, consumption.stop()).await;
         let _ = tokio::time::timeout(END_LIMIT, store_thread.stop()).await;
         remembered.close().await;
         ports
@@ -631,6 +631,9 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the daemon, when it ends, waits for the last leases to be written, and then for the
 /// store to close.
 const END_LIMIT: Duration = Duration::from_secs(1);
+
+/// How long it then waits for rules to be taken away.
+const RULES_END_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long gauges may lag behind.
 const GAUGE_DELAY: Duration = Duration::from_millis(200);

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::mem;
 
 use serde_json::Value;
 
@@ -22,14 +23,15 @@ pub(super) fn chain(interface: &DeviceName, ifindex: u32) -> String {
 
 /// Has these chains and no others in the table. Returns what failed, by the place of the rule.
 ///
-/// The first time everything is made anew, in one transaction: an earlier version may have left
-/// other rules.
-pub(super) fn apply(wanted: &Chains<'_>, is_first: bool) -> Vec<(u32, String)> {
+/// The first time, which `is_first` tells until it is over, everything is made anew, in one
+/// transaction: an earlier version may have left other rules.
+pub(super) fn apply(wanted: &Chains<'_>, is_first: &mut bool) -> Vec<(u32, String)> {
     let failed = |error: &str| wanted.values().map(|(_, at)| (*at, error.to_owned())).collect();
-    let present = match nft(&["-j", "list", "chains", "netdev"], "").map(|text| present(&text)) {
-        Ok(present) => present,
+    let mut present = match nft(&["-j", "list", "chains", "netdev"], "") {
+        Ok(listed) => present(&listed),
         Err(error) => return failed(&explained(error)),
     };
+    let is_first = mem::take(is_first);
     if wanted.is_empty() {
         // What cannot be taken away is tried again with the next change.
         if !present.is_empty() {
@@ -38,10 +40,13 @@ pub(super) fn apply(wanted: &Chains<'_>, is_first: bool) -> Vec<(u32, String)> {
         return Vec::new();
     }
     let Some(script) = script(wanted, &present, is_first) else { return Vec::new() };
-    match nft(SCRIPT, &script) {
-        Ok(_) => Vec::new(),
-        Err(_) => one_by_one(wanted, &present),
+    if nft(SCRIPT, &script).is_ok() {
+        return Vec::new();
     }
+    if is_first && nft(SCRIPT, &format!("{ADD_TABLE}{DELETE_TABLE}")).is_ok() {
+        present.clear();
+    }
+    one_by_one(wanted, &present)
 }
 
 /// Adds and deletes each chain by itself: a device that went meanwhile takes no other's rule along.

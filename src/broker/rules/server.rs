@@ -19,12 +19,12 @@ use super::{DeviceName, Rule};
 /// If the stream fails, or the other side sends what it cannot have sent.
 pub(in crate::broker) fn serve(mut stream: UnixStream, folders: Vec<PathBuf>) -> io::Result<()> {
     let mut switch: Option<Switch> = None;
+    let mut is_first = true;
     loop {
         let Some(rules) = request(&mut stream)? else { return Ok(()) };
-        let is_first = switch.is_none();
         let switch = switch.get_or_insert_with(|| Switch::new(folders.clone()));
         let (chains, bridges) = sorted(&rules);
-        let mut failures = nft::apply(&chains, is_first);
+        let mut failures = nft::apply(&chains, &mut is_first);
         failures.extend(switch.apply(&bridges));
         match answer(&mut stream, &failures) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
