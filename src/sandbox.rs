@@ -22,18 +22,44 @@ pub fn drop_capabilities() -> io::Result<()> {
 /// # Errors
 /// If the kernel refuses.
 pub fn keep_capabilities(wanted: &[Capability]) -> io::Result<()> {
-    let refused = |error: CapsError| io::Error::other(format!("dropping capabilities: {error}"));
-    let permitted = caps::read(None, CapSet::Permitted).map_err(refused)?;
+    restrict(wanted, &[]).map_err(refused)?;
+    Ok(())
+}
+
+/// Drops every capability but those of `wanted` that the thread has, and hands these on to programs
+/// that it runs.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn hand_on_capabilities(wanted: &[Capability]) -> io::Result<()> {
+    let kept = restrict(wanted, wanted).map_err(refused)?;
+    caps::set(None, CapSet::Inheritable, &kept).map_err(refused)?;
+    caps::set(None, CapSet::Ambient, &kept).map_err(refused)
+}
+
+/// Leaves the thread with those of `wanted` that it has; programs that it runs can have no more
+/// than `bounding`.
+fn restrict(wanted: &[Capability], bounding: &[Capability]) -> Result<CapsHashSet, CapsError> {
+    let permitted = caps::read(None, CapSet::Permitted)?;
     let kept: CapsHashSet = wanted.iter().copied().filter(|one| permitted.contains(one)).collect();
     // The bounding set first: CAP_SETPCAP is needed to drop from it. Without that it stays, which
     // gives nothing: no_new_privs keeps an executed program from gaining what it allows.
-    if caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP).map_err(refused)? {
-        caps::clear(None, CapSet::Bounding).map_err(refused)?;
+    if caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP)? {
+        for one in caps::read(None, CapSet::Bounding)?.into_iter() {
+            if !bounding.contains(&one) {
+                caps::drop(None, CapSet::Bounding, one)?;
+            }
+        }
     }
-    caps::clear(None, CapSet::Ambient).map_err(refused)?;
-    caps::set(None, CapSet::Effective, &kept).map_err(refused)?;
-    caps::set(None, CapSet::Permitted, &kept).map_err(refused)?;
-    caps::clear(None, CapSet::Inheritable).map_err(refused)
+    caps::clear(None, CapSet::Ambient)?;
+    caps::set(None, CapSet::Effective, &kept)?;
+    caps::set(None, CapSet::Permitted, &kept)?;
+    caps::clear(None, CapSet::Inheritable)?;
+    Ok(kept)
+}
+
+fn refused(error: CapsError) -> io::Error {
+    io::Error::other(format!("dropping capabilities: {error}"))
 }
 
 /// Sets `no_new_privs`, and keeps other processes of the same user from reading this one.
@@ -77,6 +103,17 @@ mod tests {
         assert_eq!(
             sets_after(|| keep_capabilities(&[Capability::CAP_NET_RAW])),
             [none.clone(), kept.clone(), kept, none]
+        );
+    }
+
+    #[test]
+    fn what_is_handed_on_is_ambient_and_only_what_there_was() {
+        let before = caps::read(None, CapSet::Permitted).unwrap();
+        let wanted = [Capability::CAP_NET_ADMIN].into_iter().collect();
+        let kept: CapsHashSet = before.intersection(&wanted).copied().collect();
+        assert_eq!(
+            sets_after(|| hand_on_capabilities(&[Capability::CAP_NET_ADMIN])),
+            [kept.clone(), kept.clone(), kept.clone(), kept]
         );
     }
 }

@@ -10,8 +10,8 @@ use leasehold::lease::{
     Family, Lease, LeaseChange, LeaseKey, LeaseTable, NicName, NoAddress, Occasion, Withheld,
 };
 use leasehold::network::{
-    Common, Gateway, HostnameTemplate, Ipv4Network, Lifetime, Mask, Match, Network, OnDecline,
-    Pool, PoolRange, VmEntry,
+    Common, Consume, Gateway, HostnameTemplate, Ipv4Network, Lifetime, Mask, Match, Network,
+    OnDecline, Pool, PoolRange, VmEntry,
 };
 use leasehold::time::Wall;
 use leasehold::wire::Mac;
@@ -532,6 +532,7 @@ fn network(first: &str, last: &str, on_decline: OnDecline) -> Network {
         ipv6: None,
         boot: Arc::default(),
         on_decline,
+        consume: Consume::Off,
         reclaim_after: None,
         vms: vec![VmEntry {
             id: "lab/vm-200".parse().unwrap(),

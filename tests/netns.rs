@@ -63,6 +63,7 @@ scenarios! {
     isolation,
     migration,
     flood,
+    consume,
     reload,
     explain,
     leases,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use leasehold::config::Source;
 use leasehold::discovery::{
     Connector, Identity, IdentityTrace, Port, PortStatus, Preset, Seen, SourceEvent, SourceId,
-    Surroundings, Unidentified, spawn,
+    Surroundings, SwitchPort, Unidentified, spawn,
 };
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -157,6 +157,7 @@ fn port(interface: &str, external_ids: &[(&str, &str)]) -> Port {
         external_ids: external_ids.iter().map(|&(key, id)| (key.into(), id.into())).collect(),
         status: PortStatus::Active,
         fault: None,
+        switch: Some(SwitchPort::default()),
     }
 }
 

@@ -1,7 +1,8 @@
-//! One process becomes two.
+//! One process becomes three.
 
 #![expect(unsafe_code, reason = "fork, close_range and signal have no safe form; one call each")]
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,69 +17,98 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
 use socket2::SockRef;
 
-use super::{BrokerClient, server};
+use super::{BrokerClient, RuleClient, rules, server};
 use crate::sandbox;
 
-/// Splits the process: a child that keeps `CAP_NET_RAW` and `CAP_DAC_OVERRIDE` and only opens
-/// sockets, and the caller, which comes back without any capability.
+/// Splits the process in three: a child that keeps `CAP_NET_RAW` and `CAP_DAC_OVERRIDE` and only
+/// opens sockets; one that keeps `CAP_NET_ADMIN` and `CAP_DAC_OVERRIDE` and only installs rules; and
+/// the caller, which comes back without any capability.
 ///
-/// `unix_sockets` are the only paths that the broker will ever connect to, 255 at most. Must be
-/// called before any thread or runtime exists, and by the thread that lives as long as the
-/// process: the broker is killed when that thread ends.
+/// `unix_sockets` are the only paths that the first will ever connect to, 255 at most; beside them
+/// the second finds the bridges of Open vSwitch. Must be called before any thread or runtime
+/// exists, and by the thread that lives as long as the process: the children are killed when that
+/// thread ends.
 ///
 /// # Errors
 /// If there is more than one thread, or the process cannot be split or drop its capabilities.
-pub fn start(unix_sockets: Vec<PathBuf>) -> io::Result<BrokerClient> {
+pub fn start(unix_sockets: Vec<PathBuf>) -> io::Result<(BrokerClient, RuleClient)> {
     if std::fs::read_dir("/proc/self/task")?.count() != 1 {
         return Err(io::Error::other("starting the broker: the process has threads already"));
     }
-    let (ours, theirs) =
-        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+    let sockets = split(SockType::SeqPacket, c"leasehold-broker", |channel| {
+        sandbox::keep_capabilities(&[Capability::CAP_NET_RAW, Capability::CAP_DAC_OVERRIDE])?;
+        sandbox::forbid_new_privileges()?;
+        server::serve(channel.as_fd(), &unix_sockets)
+    })?;
+    let rules = split(SockType::Stream, c"leasehold-rules", |channel| {
+        sandbox::hand_on_capabilities(&[Capability::CAP_NET_ADMIN, Capability::CAP_DAC_OVERRIDE])?;
+        sandbox::forbid_new_privileges()?;
+        let folders = unix_sockets.iter().filter_map(|socket| Some(socket.parent()?.to_owned()));
+        rules::serve(channel.into(), folders.collect())
+    })?;
+    sandbox::drop_capabilities()?;
+    sandbox::forbid_new_privileges()?;
+    Ok((BrokerClient::new(sockets, unix_sockets), RuleClient::new(rules)))
+}
+
+/// Forks a child that is `role` on one end of a socket pair until its end; returns the other end,
+/// which is non-blocking.
+fn split(
+    kind: SockType,
+    name: &CStr,
+    role: impl FnOnce(OwnedFd) -> io::Result<()>,
+) -> io::Result<OwnedFd> {
+    let (ours, theirs) = socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC)?;
     SockRef::from(&ours).set_nonblocking(true)?;
     let responder = getpid();
-    // SAFETY: the process has one thread, as counted above: no lock is held by another one, so the
-    // child may go on as any process.
+    // SAFETY: the process has one thread, as counted by the caller: no lock is held by another one,
+    // so the child may go on as any process.
     match unsafe { fork() }? {
         ForkResult::Child => {
             drop(ours);
+            let run = || {
+                prepare(responder, name, theirs.as_fd()).and_then(|alive| match alive {
+                    Alive::Yes => role(theirs),
+                    Alive::No => Ok(()),
+                })
+            };
             // A panic must not unwind into the responder's code.
-            let end = catch_unwind(AssertUnwindSafe(|| run(responder, &theirs, &unix_sockets)));
+            let end = catch_unwind(AssertUnwindSafe(run));
             let failed = match end {
                 Ok(Ok(())) => 0,
                 Ok(Err(error)) => {
-                    eprintln!("leasehold: broker: {error}");
+                    eprintln!("leasehold: {}: {error}", name.to_string_lossy());
                     1
                 }
                 Err(_) => 1,
             };
             process::exit(failed)
         }
-        ForkResult::Parent { .. } => {
-            drop(theirs);
-            sandbox::drop_capabilities()?;
-            sandbox::forbid_new_privileges()?;
-            Ok(BrokerClient::new(ours, unix_sockets))
-        }
+        ForkResult::Parent { .. } => Ok(ours),
     }
 }
 
-/// Is the broker, from the fork to its end.
-fn run(responder: Pid, channel: &OwnedFd, unix_sockets: &[PathBuf]) -> io::Result<()> {
-    prctl::set_name(c"leasehold-broker")?;
+/// Whether the responder lives.
+enum Alive {
+    Yes,
+    No,
+}
+
+/// Makes a child a process of its own, which ends with the responder.
+fn prepare(responder: Pid, name: &CStr, channel: BorrowedFd<'_>) -> io::Result<Alive> {
+    prctl::set_name(name)?;
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     if getppid() != responder {
         // It ended before the signal was asked for.
-        return Ok(());
+        return Ok(Alive::No);
     }
     // It ends with the responder, which may have work to do after these.
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
         // SAFETY: ignoring a signal installs no code that could run.
         unsafe { signal::signal(signal, SigHandler::SigIgn) }?;
     }
-    close_all_but(channel.as_fd())?;
-    sandbox::keep_capabilities(&[Capability::CAP_NET_RAW, Capability::CAP_DAC_OVERRIDE])?;
-    sandbox::forbid_new_privileges()?;
-    server::serve(channel.as_fd(), unix_sockets)
+    close_all_but(channel)?;
+    Ok(Alive::Yes)
 }
 
 /// Closes every descriptor but the standard three and `kept`.

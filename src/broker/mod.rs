@@ -1,4 +1,4 @@
-//! The small privileged process beside the responder, and how the two part.
+//! The small privileged processes beside the responder, and how they part.
 //!
 //! ```text
 //!   root or AmbientCapabilities
@@ -14,18 +14,20 @@
 //! over can get more packet sockets, all with the locked filter, and connections to the Unix
 //! sockets that were named at the start; a list that could grow later would let it reach any
 //! root-only socket of the node, so a new path needs a restart. The broker ends when the responder
-//! does.
+//! does. So does a second process, which installs the rules of `consume`: see `rules`.
 
 mod client;
 mod descriptors;
 mod fork;
 mod pool;
 mod protocol;
+mod rules;
 mod server;
 
 pub use client::BrokerClient;
 pub use fork::start;
 pub use pool::SocketPool;
+pub use rules::{DeviceName, Rule, RuleChannel, RuleClient};
 
 #[cfg(test)]
 mod tests;

@@ -85,6 +85,9 @@ impl Page {
         }
         self.line("mac", &or_dash(port.mac.as_deref()));
         self.line("link", link.as_deref().unwrap_or("no such interface on this node"));
+        if let Some(consume) = &explanation.consume {
+            self.line("consume", consume);
+        }
     }
 
     fn networks(&mut self, explanation: &Explanation) {
@@ -261,6 +264,7 @@ mod tests {
                 others: Vec::new(),
             },
             link: Some("up, index 7, MTU 1500".to_owned()),
+            consume: None,
             source_network: None,
             networks: ["blue", "green"]
                 .map(|name| NetworkFit {

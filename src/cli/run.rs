@@ -22,7 +22,7 @@ pub(super) fn run(path: &Path, options: &Options) -> Result<(), Failure> {
     if options.recover {
         recover(&config.store)?;
     }
-    let broker = broker::start(config.ovsdb_sockets()).map_err(|error| {
+    let (broker, rules) = broker::start(config.ovsdb_sockets()).map_err(|error| {
         let code = match error.kind() {
             std::io::ErrorKind::PermissionDenied => ExitStatus::NoPermission,
             _ => ExitStatus::OsError,
@@ -31,7 +31,7 @@ pub(super) fn run(path: &Path, options: &Options) -> Result<(), Failure> {
     })?;
     let _log = telemetry::logging::init()
         .map_err(|error| Failure::new(ExitStatus::OsError, error.to_string()))?;
-    daemon::run(config, broker).map_err(|error| {
+    daemon::run(config, broker, rules).map_err(|error| {
         let code = match &error {
             RunError::AnotherInstance(_) => ExitStatus::TempFail,
             RunError::NoPermission(_) => ExitStatus::NoPermission,

@@ -36,6 +36,7 @@ fn screen(status: &Status) -> String {
     lines("leases", vec![status.leases.to_string()]);
     lines("replies", by_protocol(&status.replies));
     lines("drops", by_protocol(&status.drops));
+    lines("consume", status.consume.clone());
     if let Some(error) = &status.reload_error {
         line("reload", &format!("the last one failed, the old files are in force: {error}"));
     }
@@ -139,6 +140,7 @@ mod tests {
             leases: 3,
             replies: counts(&[("dhcpv4 offer", 4), ("dhcpv4 ack", 5), ("nd reply", 1)]),
             drops: Vec::new(),
+            consume: vec!["1 port by nft".to_owned()],
             reload_error: Some("a.toml:1:1: not valid TOML".to_owned()),
         };
         let expected = "\
@@ -155,6 +157,7 @@ leases    3
 replies   dhcpv4 4 offer, 5 ack
           nd     1 reply
 drops     none
+consume   1 port by nft
 reload    the last one failed, the old files are in force: a.toml:1:1: not valid TOML
 ";
         assert_eq!(screen(&status), expected);

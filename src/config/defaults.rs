@@ -159,6 +159,7 @@ impl Page {
             ipv6,
             boot,
             on_decline,
+            consume,
             reclaim_after,
             vms,
         } = network;
@@ -166,7 +167,7 @@ impl Page {
         self.value("name", quoted(name));
         self.value("hostname", quoted(hostname.as_str()));
         self.common(common);
-        self.value("consume", quoted("off"));
+        self.value("consume", quoted(consume.as_str()));
         self.value(
             "on-decline",
             match on_decline {

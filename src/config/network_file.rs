@@ -20,7 +20,7 @@ use super::values::{
 use super::vm;
 use super::{daemon_file, ipv6::is_link_local};
 use crate::network::{
-    Common, Gateway, HostnameTemplate, Ipv4Network, Ipv6Network, Lifetime, Match, Network,
+    Common, Consume, Gateway, HostnameTemplate, Ipv4Network, Ipv6Network, Lifetime, Match, Network,
     OnDecline, PoolAddress, PoolRange,
 };
 use crate::wire::Mac;
@@ -96,7 +96,7 @@ pub(super) fn read(file: &File) -> Option<NetworkFile> {
     let matcher = matcher(&root);
     let hostname = hostname(&root);
     let on_decline = on_decline(&root);
-    refuse_what_is_not_built(&root);
+    let consume = consume(&root);
 
     let vms = root.sections("vm", &vm::KEYS);
     let options = option::read(&root, &ROOT_OPTION);
@@ -147,6 +147,7 @@ pub(super) fn read(file: &File) -> Option<NetworkFile> {
         ipv6,
         boot,
         on_decline,
+        consume,
         reclaim_after,
         vms: vms.into(),
     };
@@ -197,11 +198,9 @@ fn on_decline(root: &Section<'_>) -> OnDecline {
     root.get("on-decline").and_then(|item| item.choice(&choices, &[])).unwrap_or_default()
 }
 
-/// Keys of which only the default value is built.
-fn refuse_what_is_not_built(root: &Section<'_>) {
-    if let Some(item) = root.get("consume") {
-        item.choice(&[("off", ())], &["nft", "openflow"]);
-    }
+fn consume(root: &Section<'_>) -> Consume {
+    let choices = [Consume::Off, Consume::Nft, Consume::OpenFlow].map(|one| (one.as_str(), one));
+    root.get("consume").and_then(|item| item.choice(&choices, &[])).unwrap_or_default()
 }
 
 /// Reads how long a VM must be unseen before its addresses may go to another: not shorter than its

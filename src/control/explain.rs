@@ -14,6 +14,9 @@ pub struct Explanation {
     pub identity: Identified,
     /// What the kernel says of the interface, in words.
     pub link: Option<String>,
+    /// How the guest's requests are taken away from the switch, if they are to be.
+    #[serde(default)]
+    pub consume: Option<String>,
     /// The network that the source itself names; then no `[match]` is asked.
     pub source_network: Option<String>,
     /// Every network, and why it fits or does not.

@@ -267,6 +267,9 @@ pub struct Status {
     pub replies: Vec<Count>,
     /// Frames not answered, by protocol and reason.
     pub drops: Vec<Count>,
+    /// From how many ports requests are taken away, and why not from others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub consume: Vec<String>,
     /// What the last reload said, if it failed.
     pub reload_error: Option<String>,
 }

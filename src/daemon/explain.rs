@@ -55,6 +55,7 @@ impl Supervisor {
         Explanation {
             identity: self.identified(port),
             link,
+            consume: self.consumption.told(interface),
             source_network: port.network.as_ref().map(ToString::to_string),
             networks: self.config.networks.iter().map(|one| fit(one, port, chosen)).collect(),
             addresses,

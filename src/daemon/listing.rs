@@ -53,6 +53,7 @@ impl Supervisor {
             leases: self.table.len(),
             replies: self.metrics.replies().into_iter().map(count).collect(),
             drops: self.metrics.drops().into_iter().map(count).collect(),
+            consume: self.consumption.summary(),
             reload_error: self.reload_error.clone(),
         }
     }
@@ -83,6 +84,7 @@ impl Supervisor {
             up: running.health == Health::Up,
         });
         self.metrics.set_sources(sources.collect());
+        self.metrics.set_consumption(self.consumption.counts());
     }
 
     fn network_counts(&self, network: &Network) -> NetworkCounts {
@@ -114,8 +116,9 @@ impl Supervisor {
         let last = self.ports.last(interface);
         let mac = port.and_then(|port| port.mac).or_else(|| last.and_then(|last| last.source()));
         let lease = entry.lease.as_ref();
-        let reasons = [entry.reason.as_deref(), self.ports.elsewhere(interface)];
-        let reasons: Vec<&str> = reasons.into_iter().flatten().collect();
+        let elsewhere = self.ports.elsewhere(interface).map(str::to_owned);
+        let reasons = [entry.reason.clone(), elsewhere, self.consumption.trouble(interface)];
+        let reasons: Vec<String> = reasons.into_iter().flatten().collect();
         PortRow {
             interface: interface.to_owned(),
             vm: identity.map(|identity| identity.vm.to_string()),

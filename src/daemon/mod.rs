@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod claims;
+mod consumption;
 mod control_socket;
 mod edits;
 mod exchange;
@@ -35,6 +36,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
+use consumption::Consumption;
 use control_socket::{ControlSocket, ListenError};
 use metrics_server::MetricsServer;
 use ports::Ports;
@@ -42,7 +44,7 @@ use remembered::Remembered;
 use sources::Sources;
 use supervisor::{Inputs, Parts, Supervisor};
 
-use crate::broker::{BrokerClient, SocketPool};
+use crate::broker::{BrokerClient, RuleClient, SocketPool};
 use crate::clock;
 use crate::config::Config;
 use crate::discovery::Connector;
@@ -69,7 +71,7 @@ pub enum RunError {
 ///
 /// # Errors
 /// [`RunError`] if it cannot start; once it runs, trouble is logged, counted and healed.
-pub fn run(config: Config, broker: BrokerClient) -> Result<(), RunError> {
+pub fn run(config: Config, broker: BrokerClient, rules: RuleClient) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers())
         .thread_name("leasehold")
@@ -77,14 +79,14 @@ pub fn run(config: Config, broker: BrokerClient) -> Result<(), RunError> {
         .enable_time()
         .build()
         .map_err(|error| RunError::System(format!("starting the runtime: {error}")))?;
-    let ports = runtime.block_on(serve(config, broker))?;
+    let ports = runtime.block_on(serve(config, broker, rules))?;
     // The sockets are closed side by side; the runtime's own threads hold nothing that matters.
     runtime.shutdown_background();
     ports.close();
     Ok(())
 }
 
-async fn serve(config: Config, broker: BrokerClient) -> Result<Ports, RunError> {
+async fn serve(config: Config, broker: BrokerClient, rules: RuleClient) -> Result<Ports, RunError> {
     let metrics =
         Metrics::new().map_err(|error| RunError::System(format!("making the metrics: {error}")))?;
     let metrics = Arc::new(metrics);
@@ -109,6 +111,7 @@ async fn serve(config: Config, broker: BrokerClient) -> Result<Ports, RunError> 
     let (link_events, links_said) = mpsc::channel(QUEUE);
     let (port_reports, reports) = mpsc::channel(QUEUE);
     let (control_requests, control_asked) = mpsc::channel(QUEUE);
+    let (rules_told, rules_said) = mpsc::channel(1);
     let (reload, reloads) = mpsc::channel(1);
     let (stop, stopped) = oneshot::channel();
 
@@ -117,6 +120,8 @@ async fn serve(config: Config, broker: BrokerClient) -> Result<Ports, RunError> 
     tokio::spawn(watch_links(watcher, link_events));
     let pool = open_sockets(&broker).await?;
     let ports = Ports::new(pool, config.limits, port_reports);
+    let rules = rules.open().map_err(|error| refused("reaching the rules' process", &error))?;
+    let consumption = Consumption::start(rules, rules_told);
     let sources = Sources::start(&config, connector(broker), source_events);
     let control_task = tokio::spawn(control.serve(control_requests));
     say_up(&config, &table);
@@ -133,6 +138,7 @@ async fn serve(config: Config, broker: BrokerClient) -> Result<Ports, RunError> 
         metrics_server,
         sources,
         ports,
+        consumption,
         remembered,
         ready,
     };
@@ -140,6 +146,7 @@ async fn serve(config: Config, broker: BrokerClient) -> Result<Ports, RunError> 
         sources: sources_said,
         links: links_said,
         reports,
+        rules: rules_said,
         control: control_asked,
         reload: reloads,
         news,

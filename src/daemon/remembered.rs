@@ -21,7 +21,7 @@ use super::claims::Claims;
 use super::links::Links;
 use crate::clock;
 use crate::config::{Config, Source, Store};
-use crate::discovery::{Identity, IdentityTrace, Port, PortStatus, Seen, SourceId};
+use crate::discovery::{Identity, IdentityTrace, Port, PortStatus, Seen, SourceId, SwitchPort};
 use crate::lease::{NicName, VmId};
 use crate::net::Link;
 use crate::time::Mono;
@@ -77,6 +77,8 @@ struct KeptPort {
     is_trunk: bool,
     external_ids: BTreeMap<String, String>,
     inactive: bool,
+    #[serde(default)]
+    switch: Option<SwitchPort>,
 }
 
 /// What tells one network device from another of the same name.
@@ -270,6 +272,7 @@ impl KeptPort {
             is_trunk: port.is_trunk,
             external_ids: port.external_ids.clone(),
             inactive,
+            switch: port.switch.clone(),
         })
     }
 }
@@ -286,6 +289,7 @@ impl From<KeptPort> for Port {
             trunks: kept.trunks,
             is_trunk: kept.is_trunk,
             external_ids: kept.external_ids,
+            switch: kept.switch,
             status: if kept.inactive { PortStatus::Inactive } else { PortStatus::Active },
             ..Self::new(kept.interface, Ok(identity))
         }

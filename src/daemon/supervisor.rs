@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::claims::Claims;
+use super::consumption::{Applied, Consumption};
 use super::control_socket::{Asked, Said};
 use super::edits::PendingEdits;
 use super::links::Links;
@@ -47,6 +48,7 @@ pub(super) struct Parts {
     pub(super) metrics_server: MetricsServer,
     pub(super) sources: Sources,
     pub(super) ports: Ports,
+    pub(super) consumption: Consumption,
     pub(super) remembered: Remembered,
     /// Set once every source has given its first snapshot.
     pub(super) ready: Arc<AtomicBool>,
@@ -57,6 +59,8 @@ pub(super) struct Inputs {
     pub(super) sources: mpsc::Receiver<(SourceId, SourceEvent)>,
     pub(super) links: mpsc::Receiver<LinkEvent>,
     pub(super) reports: mpsc::Receiver<PortReport>,
+    /// From the task that has rules installed.
+    pub(super) rules: mpsc::Receiver<Applied>,
     pub(super) control: mpsc::Receiver<Asked>,
     pub(super) reload: mpsc::Receiver<()>,
     /// From a store that nodes share.
@@ -85,6 +89,7 @@ pub(super) struct Supervisor {
     pub(super) metrics_server: MetricsServer,
     pub(super) sources: Sources,
     pub(super) ports: Ports,
+    pub(super) consumption: Consumption,
     pub(super) claims: Claims,
     pub(super) links: Links,
     pub(super) remembered: Remembered,
@@ -119,6 +124,7 @@ impl Supervisor {
         let (written, mut done) = mpsc::channel(1);
         let Parts { config, table, store, store_thread, .. } = parts;
         let Parts { metrics, metrics_server, sources, ports, remembered, ready, .. } = parts;
+        let consumption = parts.consumption;
         let mut supervisor = Self {
             config,
             table,
@@ -126,6 +132,7 @@ impl Supervisor {
             metrics_server,
             sources,
             ports,
+            consumption,
             claims: Claims::default(),
             links: Links::default(),
             remembered,
@@ -177,6 +184,10 @@ impl Supervisor {
                 }
                 Some(news) = next(&mut inputs.news) => supervisor.news(news).await,
                 Some(report) = inputs.reports.recv() => supervisor.heard(report).await,
+                Some(applied) = inputs.rules.recv() => {
+                    supervisor.consumption.settle(applied);
+                    supervisor.gauges_soon();
+                }
                 () = clock::sleep_until(retry_at) => supervisor.retry().await,
                 () = clock::sleep_until(lacking_at) => supervisor.look_again().await,
                 () = clock::sleep_until(remember_at) => supervisor.remember(),
@@ -202,7 +213,9 @@ impl Supervisor {
         if supervisor.remembered.due().is_some() {
             supervisor.remember();
         }
-        let Self { ports, store_thread, remembered, .. } = supervisor;
+        let Self { ports, consumption, store_thread, remembered, .. } = supervisor;
+        // What answered is gone: another server may have the requests.
+        let _ = tokio::time::timeout(RULES_END_LIMIT, consumption.stop()).await;
         let _ = tokio::time::timeout(END_LIMIT, store_thread.stop()).await;
         remembered.close().await;
         ports
@@ -227,6 +240,7 @@ impl Supervisor {
     fn tell_ready(&self) {
         if self.is_ready() && !self.ready.swap(true, Ordering::Relaxed) {
             tracing::info!("every source has answered: ready");
+            self.consumption.begin();
             // Without systemd there is nobody to tell.
             let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         }
@@ -387,6 +401,7 @@ impl Supervisor {
     pub(super) async fn reconcile(&mut self, interfaces: BTreeSet<String>) {
         for interface in interfaces {
             self.reconcile_one(&interface).await;
+            self.consume(&interface);
         }
         // A port that went may have made room for one that waits.
         if !self.refused.is_empty() && !self.ports.is_full() && self.retry_at.is_none() {
@@ -616,6 +631,9 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the daemon, when it ends, waits for the last leases to be written, and then for the
 /// store to close.
 const END_LIMIT: Duration = Duration::from_secs(1);
+
+/// How long it then waits for rules to be taken away.
+const RULES_END_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long gauges may lag behind.
 const GAUGE_DELAY: Duration = Duration::from_millis(200);

@@ -74,6 +74,7 @@ mod tests {
             external_ids: BTreeMap::new(),
             status: PortStatus::Active,
             fault: None,
+            switch: None,
         };
         assert_eq!(
             received.recv().await,

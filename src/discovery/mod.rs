@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -133,6 +134,29 @@ pub struct Port {
     pub status: PortStatus,
     /// Why the switch could not take the port in, in its own words, escaped and cut.
     pub fault: Option<String>,
+    /// Where the port is on Open vSwitch, if it is an ovsdb source's.
+    pub switch: Option<SwitchPort>,
+}
+
+/// Where a port is on Open vSwitch.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SwitchPort {
+    /// What forwards its frames.
+    pub datapath: Datapath,
+    /// Why the bridge's flows are somebody's own, in words; `None`: they are nobody's.
+    pub flow_owner: Option<String>,
+    /// The port's OpenFlow number, once it has one.
+    pub ofport: Option<u16>,
+}
+
+/// What forwards a bridge's frames.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Datapath {
+    /// The kernel's module.
+    #[default]
+    Kernel,
+    /// ovs-vswitchd itself, which reads the port's frames beside the kernel.
+    Userspace,
 }
 
 impl Port {
@@ -151,6 +175,7 @@ impl Port {
             external_ids: BTreeMap::new(),
             status: PortStatus::Active,
             fault: None,
+            switch: None,
         }
     }
 }

@@ -59,6 +59,8 @@ pub struct Network {
     pub boot: Arc<[BootRule]>,
     /// What a DECLINE does.
     pub on_decline: OnDecline,
+    /// How requests are taken away from the switch.
+    pub consume: Consume,
     /// How long a VM must be unseen on every node, in seconds, before a newcomer that finds the
     /// ranges full may have its addresses; `None`: for ever.
     pub reclaim_after: Option<u32>,
@@ -155,6 +157,31 @@ pub struct Ipv6Network {
     pub ra: RouterAdvertisement,
     /// Options set by code.
     pub options: Vec<RawOption>,
+}
+
+/// How the guests' requests, and what only a server or router may send, are taken away from the
+/// switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Consume {
+    /// They are not.
+    #[default]
+    Off,
+    /// By an nftables rule at the port's ingress.
+    Nft,
+    /// By OpenFlow flows on the port's bridge.
+    OpenFlow,
+}
+
+impl Consume {
+    /// Returns the word of the file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Nft => "nft",
+            Self::OpenFlow => "openflow",
+        }
+    }
 }
 
 /// What a DECLINE does to the lease.
@@ -260,6 +287,7 @@ pub(crate) mod tests {
             ipv6: None,
             boot: Arc::default(),
             on_decline: OnDecline::Keep,
+            consume: Consume::Off,
             reclaim_after: None,
             vms: VmEntries::default(),
         }

@@ -95,6 +95,17 @@ pub struct FamilyCounts {
     pub total: u128,
 }
 
+/// From how many ports of one network requests are taken away from the switch, or are not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumeCount {
+    /// The network's name.
+    pub network: String,
+    /// `installed`, `waiting` or `failed`.
+    pub state: &'static str,
+    /// How many ports.
+    pub count: u64,
+}
+
 /// Whether one port source is connected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceState {
@@ -176,6 +187,11 @@ impl Metrics {
     /// Replaces what is shown of the lease table.
     pub fn set_networks(&self, networks: Vec<NetworkCounts>) {
         self.state().networks = networks;
+    }
+
+    /// Replaces what is shown of ports whose requests are to be taken away from the switch.
+    pub fn set_consumption(&self, ports: Vec<ConsumeCount>) {
+        self.state().consumption = ports;
     }
 
     /// Replaces what is shown of the sources.
@@ -356,6 +372,7 @@ struct State {
     ports: Vec<PortCount>,
     networks: Vec<NetworkCounts>,
     sources: Vec<SourceState>,
+    consumption: Vec<ConsumeCount>,
     config_loaded: Option<Wall>,
     reload_failed: bool,
 }
@@ -421,7 +438,7 @@ impl State {
         [requests, replies, drops, foreign, left_out, relayed, arrivals, announcements, lost]
     }
 
-    fn gauge_families(&self) -> [MetricFamily; 9] {
+    fn gauge_families(&self) -> [MetricFamily; 10] {
         let mut ports = gauge("leasehold_ports", "Ports, by state.");
         for PortCount { network, state, count } in &self.ports {
             push(&mut ports, &[("network", network), ("state", state)], to_f64((*count).into()));
@@ -449,6 +466,15 @@ impl State {
             push(&mut sources, &[("source", source)], f64::from(u8::from(*up)));
         }
 
+        let mut consumption = gauge(
+            "leasehold_consume_ports",
+            "Ports whose requests are to be taken away from the switch, by whether they are.",
+        );
+        for ConsumeCount { network, state, count } in &self.consumption {
+            let labels = [("network", network.as_str()), ("state", *state)];
+            push(&mut consumption, &labels, to_f64((*count).into()));
+        }
+
         let mut successful = gauge(
             "leasehold_config_last_reload_successful",
             "Whether the configuration files were accepted when they were last read.",
@@ -464,7 +490,7 @@ impl State {
 
         let mut build = gauge("leasehold_build_info", "Constant 1; the label is the version.");
         push(&mut build, &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
-        [ports, leases, free, total, conflicts, sources, successful, since, build]
+        [ports, leases, free, total, conflicts, sources, consumption, successful, since, build]
     }
 }
 

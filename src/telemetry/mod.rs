@@ -11,6 +11,6 @@ mod metrics;
 
 pub use limiter::LogLimiter;
 pub use metrics::{
-    FamilyCounts, Metrics, NetworkCounts, NetworkMetrics, PortCount, SourceState, StoreMetrics,
-    StoreOperation,
+    ConsumeCount, FamilyCounts, Metrics, NetworkCounts, NetworkMetrics, PortCount, SourceState,
+    StoreMetrics, StoreOperation,
 };

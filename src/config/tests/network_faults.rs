@@ -226,23 +226,13 @@ ranges = ["10.0.0.10-10.0.0.20"]"#,
         ),
         (
             "",
-            r#"consume = "nft"
-name = "blue"
-[ipv4]
-subnet = "10.0.0.0/24"
-gateway = "10.0.0.1"
-ranges = ["10.0.0.10-10.0.0.20"]"#,
-            &[r#"1:11: consume "nft" is not available in this version; write "off""#],
-        ),
-        (
-            "",
             r#"consume = "all"
 name = "blue"
 [ipv4]
 subnet = "10.0.0.0/24"
 gateway = "10.0.0.1"
 ranges = ["10.0.0.10-10.0.0.20"]"#,
-            &[r#"1:11: consume "all" is unknown; write "off""#],
+            &[r#"1:11: consume "all" is unknown; write "off", "nft" or "openflow""#],
         ),
         (
             "",

@@ -37,6 +37,7 @@ fn port(interface: &str) -> Port {
         is_trunk: true,
         external_ids: [("vm-id".to_owned(), "demo/web-1".to_owned())].into(),
         status: PortStatus::Inactive,
+        switch: Some(SwitchPort { ofport: Some(3), ..SwitchPort::default() }),
         ..Port::new(interface.into(), Ok(Identity { vm, nic, trace }))
     }
 }

@@ -8,7 +8,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::rows::{self, BadRow, BridgeRow, InterfaceRow, PortRow, Row, RowUpdate, Table};
-use crate::discovery::{Evidence, IdentityRule, Port, PortStatus, Preset, SourceEvent, identify};
+use crate::discovery::{
+    Datapath, Evidence, IdentityRule, Port, PortStatus, Preset, SourceEvent, SwitchPort, identify,
+};
 use crate::wire::Mac;
 
 /// What the file says about which rows are ports, and whose.
@@ -86,7 +88,8 @@ impl<'a> Model<'a> {
         let (before, after) = replace(&mut self.bridges, uuid, update)?;
         relink(&mut self.bridge_of, uuid, &before.ports, &after.ports);
         // Only ports that came or went: a switch of 4,096 ports gets them one by one.
-        let moved: Vec<Uuid> = if before.name == after.name {
+        let facts = |row: &BridgeRow| (row.name.clone(), datapath(row), flow_owner(row));
+        let moved: Vec<Uuid> = if facts(&before) == facts(&after) {
             before.ports.symmetric_difference(&after.ports).copied().collect()
         } else {
             before.ports.union(&after.ports).copied().collect()
@@ -137,7 +140,8 @@ impl<'a> Model<'a> {
         let row = self.interfaces.get(&interface)?;
         let port_uuid = self.port_of.get(&interface)?;
         let port = self.ports.get(port_uuid)?;
-        let bridge = &self.bridges.get(self.bridge_of.get(port_uuid)?)?.name;
+        let bridge_row = self.bridges.get(self.bridge_of.get(port_uuid)?)?;
+        let bridge = &bridge_row.name;
         let Selection { bridges, rules, presets } = self.selection;
         if !bridges.is_empty() && !bridges.contains(bridge) {
             return None;
@@ -151,6 +155,12 @@ impl<'a> Model<'a> {
         let Vlans { tag, trunks, is_trunk } = Vlans::of(port);
         let mut external_ids = evidence.port_external_ids;
         external_ids.extend(evidence.interface_external_ids);
+        let bound_by_ovn = external_ids.contains_key("ovn-installed").then(|| OVN_OWNS.to_owned());
+        let switch = SwitchPort {
+            datapath: datapath(bridge_row),
+            flow_owner: flow_owner(bridge_row).or(bound_by_ovn),
+            ofport: row.ofport,
+        };
         Some(Port {
             interface: printable(&row.name),
             identity,
@@ -162,6 +172,7 @@ impl<'a> Model<'a> {
             is_trunk,
             status: status(row, &external_ids),
             fault: row.error.as_deref().map(fault),
+            switch: Some(switch),
             external_ids,
         })
     }
@@ -213,6 +224,27 @@ fn evidence(row: &InterfaceRow, port: &PortRow, bridge: &str) -> Evidence {
 fn is_infrastructure(row: &InterfaceRow, bridge: &str) -> bool {
     let own_port = row.kind == "internal" && row.name == bridge;
     own_port || row.kind == "patch" || TUNNELS.contains(&row.kind.as_str())
+}
+
+fn datapath(bridge: &BridgeRow) -> Datapath {
+    if bridge.datapath_type == "netdev" { Datapath::Userspace } else { Datapath::Kernel }
+}
+
+/// Says why the flows of a bridge are somebody's own (ovs-vswitchd.conf.db(5), ovn-controller(8)).
+///
+/// OVN names no controller: it comes to the bridge by itself, sets `fail_mode`, and keeps its
+/// connection tracking zones in the bridge's row.
+fn flow_owner(bridge: &BridgeRow) -> Option<String> {
+    let is_ovns = |key: &String| key.starts_with("ct-zone-") || key.starts_with("ovn-");
+    if !bridge.controller.is_empty() {
+        Some("the bridge has a controller".to_owned())
+    } else if bridge.external_ids.keys().any(is_ovns) {
+        Some(OVN_OWNS.to_owned())
+    } else if bridge.fail_mode.as_deref() == Some("secure") {
+        Some("the bridge's fail_mode is secure: a controller makes its flows".to_owned())
+    } else {
+        None
+    }
 }
 
 /// Which of its VLAN columns a port obeys.
@@ -288,6 +320,8 @@ fn status(row: &InterfaceRow, external_ids: &BTreeMap<String, String>) -> PortSt
         }
     }
 }
+
+const OVN_OWNS: &str = "the bridge is OVN's";
 
 /// The longest name of a network device, with its final zero (linux/if.h).
 const IFNAMSIZ: usize = 16;

@@ -39,9 +39,9 @@ impl Table {
     /// The columns that are read where the schema has them.
     pub(super) const fn optional_columns(self) -> &'static [&'static str] {
         match self {
-            Self::Bridge => &[],
+            Self::Bridge => &["datapath_type", "fail_mode", "controller", "external_ids"],
             Self::Port => &["vlan_mode", "other_config"],
-            Self::Interface => &["other_config", "error"],
+            Self::Interface => &["other_config", "error", "ofport"],
         }
     }
 }
@@ -118,6 +118,10 @@ pub(super) fn updated<R: Row>(
 pub(super) struct BridgeRow {
     pub(super) name: String,
     pub(super) ports: BTreeSet<Uuid>,
+    pub(super) datapath_type: String,
+    pub(super) fail_mode: Option<String>,
+    pub(super) controller: BTreeSet<Uuid>,
+    pub(super) external_ids: BTreeMap<String, String>,
 }
 
 impl Row for BridgeRow {
@@ -125,6 +129,10 @@ impl Row for BridgeRow {
         match column {
             "name" => self.name = text(value)?,
             "ports" => edit_set(&mut self.ports, set(value, reference)?, edit),
+            "datapath_type" => self.datapath_type = text(value)?,
+            "fail_mode" => self.fail_mode = set(value, text)?.pop(),
+            "controller" => edit_set(&mut self.controller, set(value, reference)?, edit),
+            "external_ids" => edit_map(&mut self.external_ids, map(value)?, edit),
             _ => {}
         }
         Ok(())
@@ -166,6 +174,7 @@ pub(super) struct InterfaceRow {
     pub(super) name: String,
     pub(super) kind: String,
     pub(super) error: Option<String>,
+    pub(super) ofport: Option<u16>,
     pub(super) external_ids: BTreeMap<String, String>,
     pub(super) other_config: BTreeMap<String, String>,
 }
@@ -176,6 +185,7 @@ impl Row for InterfaceRow {
             "name" => self.name = text(value)?,
             "type" => self.kind = text(value)?,
             "error" => self.error = set(value, text)?.pop(),
+            "ofport" => self.ofport = set(value, number)?.pop().flatten(),
             "external_ids" => edit_map(&mut self.external_ids, map(value)?, edit),
             "other_config" => edit_map(&mut self.other_config, map(value)?, edit),
             _ => {}
@@ -248,6 +258,12 @@ fn text(value: &Value) -> Result<String, BadRow> {
 fn vlan(value: &Value) -> Result<u16, BadRow> {
     let number = value.as_u64().and_then(|number| u16::try_from(number).ok());
     number.filter(|number| *number < 4096).ok_or(BadRow("a VLAN id is not a number below 4096"))
+}
+
+/// Reads an OpenFlow port number; `None` for -1, which says that there is none.
+fn number(value: &Value) -> Result<Option<u16>, BadRow> {
+    let number = value.as_i64().ok_or(BadRow("a port number is not a number"))?;
+    Ok(u16::try_from(number).ok())
 }
 
 fn reference(value: &Value) -> Result<Uuid, BadRow> {

@@ -87,6 +87,7 @@ fn libvirt_port() -> Port {
         external_ids: ids.map(|(key, value)| (key.into(), value.into())).into(),
         status: PortStatus::Active,
         fault: None,
+        switch: Some(SwitchPort::default()),
     }
 }
 
@@ -318,6 +319,51 @@ fn what_changes_nothing_about_a_port_is_not_told() {
     // A column that no port shows: vlan_mode access is what a tag alone means.
     let edit = json!({"Port": {PORT: {"modify": {"vlan_mode": "access"}}}});
     assert_eq!(model.update(&edit), Ok(vec![]));
+}
+
+#[test]
+fn a_bridge_that_gets_an_owner_changes_its_ports_and_what_says_nothing_does_not() {
+    let selection = selection();
+    let mut model = told(&selection);
+    let update = |model: &mut Model<'_>, row: &Value| {
+        model.update(&json!({"Bridge": {BRIDGE: {"modify": row}}})).unwrap()
+    };
+    let owned = |owner: &str, datapath| {
+        let flow_owner = Some(owner.to_owned());
+        let switch = Some(SwitchPort { datapath, flow_owner, ofport: None });
+        vec![SourceEvent::Changed(Port { switch, ..libvirt_port() })]
+    };
+    let controller = json!({"controller": ["uuid", OTHER_INTERFACE]});
+    let told = update(&mut model, &controller);
+    assert_eq!(told, owned("the bridge has a controller", Datapath::Kernel));
+    // It goes, and what OVN keeps in a bridge's row comes.
+    let zone = |name: &str| json!({"external_ids": ["map", [[name, "1"]]]});
+    let mut both = zone("ct-zone-a");
+    both["controller"] = controller["controller"].clone();
+    assert_eq!(update(&mut model, &both), owned("the bridge is OVN's", Datapath::Kernel));
+    assert_eq!(update(&mut model, &zone("ct-zone-b")), []);
+    update(&mut model, &zone("ct-zone-a"));
+    let secure = json!({"fail_mode": "secure", "datapath_type": "netdev",
+        "external_ids": ["map", [["ct-zone-b", "1"]]]});
+    let told = update(&mut model, &secure);
+    let text = "the bridge's fail_mode is secure: a controller makes its flows";
+    assert_eq!(told, owned(text, Datapath::Userspace));
+}
+
+#[test]
+fn a_port_has_its_number_once_the_switch_gives_one() {
+    for (ofport, expected) in [(json!(3), Some(3)), (json!(-1), None), (json!(["set", []]), None)] {
+        let interface = json!({"name": "vnet0", "ofport": ofport});
+        let port = port(&selection(), &rows("br0", &json!({}), &interface));
+        assert_eq!(port.switch.unwrap().ofport, expected);
+    }
+}
+
+#[test]
+fn a_port_that_ovn_has_bound_is_on_a_bridge_of_ovn() {
+    let ids = json!({"name": "vnet0", "external_ids": ["map", [["ovn-installed", "true"]]]});
+    let port = port(&selection(), &rows("br0", &json!({}), &ids));
+    assert_eq!(port.switch.unwrap().flow_owner.as_deref(), Some("the bridge is OVN's"));
 }
 
 #[test]
