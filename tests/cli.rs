@@ -171,6 +171,54 @@ fn what_is_exported_is_imported_again_and_a_file_with_a_fault_changes_nothing() 
 }
 
 #[test]
+fn delegated_prefixes_are_reserved_moved_exported_and_imported_as_addresses_are() {
+    let node = Node::new(
+        "[ipv4]\nsubnet = \"10.0.0.0/24\"\ngateway = \"10.0.0.1\"\n\
+         [ipv6]\nsubnet = \"2001:db8::/64\"\ngateway = \"fe80::1\"\n\
+         delegate = { pool = \"2001:db8:8000::/40\", length = 56 }\n",
+    );
+    fs::create_dir(node.directory.path().join("store")).unwrap();
+    let run = |arguments: &[&str], code: i32| {
+        let output = node.run(&[&["leases"], arguments].concat());
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
+        if code == 0 { stdout(&output) } else { stderr(&output) }
+    };
+    let (first, second) = ("2001:db8:8000:100::/56", "2001:db8:8000:200::/56");
+    let said = run(&["reserve", "demo/a", first, "10.0.0.5", "--nic", "net1"], 0);
+    assert_eq!(said, format!("demo/a net1 holds {first} and 10.0.0.5 in lab\n"));
+    run(&["reserve", "demo/b", second, "--nic", "net1"], 0);
+    assert!(run(&["reserve", "demo/c", first], 78).contains("is held by demo/a net1"));
+    assert!(run(&["reserve", "demo/c", first, second], 64).contains("one of each"));
+    assert!(run(&["reserve", "demo/c", "2001:db8:8000:300::/64"], 78).contains("length 56"));
+    assert!(run(&["reserve", "demo/c", "2001:db8:1::/56"], 64).contains("no network's `delegate`"));
+    run(&["move", first, "demo/b", "--nic", "net1"], 0);
+    let list = run(&["list"], 0);
+    assert!(list.lines().next().unwrap().contains("IPV6  PREFIX"), "{list}");
+    let held = |node: &Node| -> Vec<(String, Option<String>, Option<String>)> {
+        let json = stdout(&node.run(&["leases", "list", "--json"]));
+        let rows: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+        let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+        let held = |row: &serde_json::Value| {
+            (text(&row["vm"]).unwrap(), text(&row["ipv4"]), text(&row["prefix"]))
+        };
+        rows.iter().map(held).collect()
+    };
+    let expected = [
+        ("demo/a".to_owned(), Some("10.0.0.5".to_owned()), None),
+        ("demo/b".to_owned(), None, Some(first.to_owned())),
+    ];
+    assert_eq!(held(&node), expected);
+    for format in ["json", "csv"] {
+        let file = node.directory.path().join(format);
+        fs::write(&file, run(&["export", "--format", format], 0)).unwrap();
+        run(&["release", "demo/a", "--yes"], 0);
+        run(&["release", "demo/b", "--yes"], 0);
+        run(&["import", file.to_str().unwrap()], 0);
+        assert_eq!(held(&node), expected, "{format}");
+    }
+}
+
+#[test]
 fn a_wrong_command_line_exits_64_and_help_exits_0() {
     let node = Node::good();
     assert_eq!(node.run(&["serve"]).status.code(), Some(64));

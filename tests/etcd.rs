@@ -17,9 +17,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use leasehold::config::{self, Etcd, Store};
-use leasehold::lease::{Lease, LeaseChange, LeaseKey, LeaseTable, Occasion};
+use leasehold::lease::{Holding, Lease, LeaseChange, LeaseKey, LeaseTable, Occasion};
 use leasehold::network::Network;
-use leasehold::store::{self, Change, Holding, LeaseStore, Loaded, News, StoreError};
+use leasehold::store::{self, Change, LeaseStore, Loaded, News, StoreError};
 use leasehold::time::Wall;
 use tokio::runtime::Runtime;
 

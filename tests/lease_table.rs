@@ -262,6 +262,7 @@ fn what_a_damaged_row_names_is_kept_for_its_own_nic() {
         owner,
         ipv4: Some(address),
         ipv6: None,
+        prefix: None,
     };
     let mut table = LeaseTable::default();
     table.withhold(&withheld(Some(key(1, 0)), first));

@@ -173,19 +173,27 @@ fn is_about(row: &LeaseRow, subject: &str) -> bool {
 }
 
 fn listing(rows: &[LeaseRow]) -> String {
-    let header = ["NETWORK", "VM", "NIC", "IPV4", "IPV6", "HOSTNAME", "NODE", "LAST SEEN"];
+    // Few networks delegate: only where one does is there a column for it.
+    let has_prefix = rows.iter().any(|row| row.prefix.is_some());
+    let mut header = vec!["NETWORK", "VM", "NIC", "IPV4", "IPV6"];
+    header.extend(has_prefix.then_some("PREFIX"));
+    header.extend(["HOSTNAME", "NODE", "LAST SEEN"]);
     let row = |row: &LeaseRow| {
         let seen = or_dash(row.last_seen.as_deref());
-        vec![
+        let mut cells = vec![
             row.network.clone(),
             row.vm.clone(),
             row.nic.clone(),
             or_dash(row.ipv4.as_deref()),
             or_dash(row.ipv6.as_deref()),
+        ];
+        cells.extend(has_prefix.then(|| or_dash(row.prefix.as_deref())));
+        cells.extend([
             or_dash(row.hostname.as_deref()),
             row.node.clone(),
             if row.conflict { format!("{seen} CONFLICT") } else { seen },
-        ]
+        ]);
+        cells
     };
     render(&header, rows.iter().map(row).collect())
 }

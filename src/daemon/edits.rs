@@ -98,9 +98,11 @@ impl Supervisor {
         let loses = |edit: &Edit| match edit {
             Edit::Hold { .. } => None,
             Edit::Release { key } => Some(key.clone()),
-            Edit::Move { key, address } => {
-                self.table.holder(&key.network, *address).filter(|holder| *holder != key).cloned()
-            }
+            Edit::Move { key, holding } => self
+                .table
+                .holder_of(&key.network, *holding)
+                .filter(|holder| *holder != key)
+                .cloned(),
         };
         let losing: BTreeSet<LeaseKey> = edits.iter().filter_map(loses).collect();
         let serves = |key: &LeaseKey| {

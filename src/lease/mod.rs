@@ -5,6 +5,7 @@
 
 mod edit;
 mod holders;
+mod holding;
 mod name;
 mod prefix;
 mod runs;
@@ -12,6 +13,7 @@ mod slots;
 mod table;
 
 pub use edit::{Edit, EditError};
+pub use holding::{Holding, NoHolding};
 pub use name::{NameError, NetworkName, NicName, VmId};
 pub use table::{Assignment, Family, LeaseChange, LeaseTable, NoAddress, Occasion, Usage};
 
@@ -58,7 +60,7 @@ pub struct Lease {
     pub conflict: bool,
 }
 
-/// The addresses that a damaged row of a store names: they may be in use.
+/// The addresses and the prefix that a damaged row of a store names: they may be in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Withheld {
     /// The network that the addresses belong to.
@@ -69,4 +71,6 @@ pub struct Withheld {
     pub ipv4: Option<Ipv4Addr>,
     /// The row's IPv6 address.
     pub ipv6: Option<Ipv6Addr>,
+    /// The row's delegated prefix.
+    pub prefix: Option<Ipv6Net>,
 }

@@ -12,8 +12,10 @@ use ipnet::Ipv6Net;
 use super::holders::{Holders, Request, in_ranges};
 use super::prefix::PrefixHolders;
 use super::slots::{Slot, Slots};
-use super::{Lease, LeaseKey, NetworkName, Withheld};
-use crate::network::{AddressMode, Ipv4Network, Ipv6Network, Network, OnDecline, Pool, VmEntry};
+use super::{Holding, Lease, LeaseKey, NetworkName, Withheld};
+use crate::network::{
+    AddressMode, Delegation, Ipv4Network, Ipv6Network, Network, OnDecline, Pool, VmEntry,
+};
 use crate::time::Wall;
 
 /// Every lease that this node knows.
@@ -91,7 +93,7 @@ pub struct Occasion<'a> {
     pub wall: Wall,
 }
 
-/// How full a network is, in one family.
+/// How full a network is, in one family; for delegated prefixes read prefix for address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
     /// Leases that hold an address of the family.
@@ -119,12 +121,13 @@ impl LeaseTable {
         (table, refused)
     }
 
-    /// Keeps the addresses that a damaged row of the store names from every NIC but the row's own.
+    /// Keeps what a damaged row of the store names from every NIC but the row's own.
     /// [`Self::remove`] of that NIC's lease gives them up.
     pub fn withhold(&mut self, withheld: &Withheld) {
-        let Withheld { network, owner, ipv4, ipv6 } = withheld;
+        let Withheld { network, owner, ipv4, ipv6, prefix } = withheld;
         self.ipv4.withhold(network, *ipv4, owner.as_ref());
         self.ipv6.withhold(network, *ipv6, owner.as_ref());
+        self.prefixes.withhold(network, *prefix, owner.as_ref());
     }
 
     /// Returns the leases of a network that hold an address outside its ranges which is not reserved
@@ -288,10 +291,11 @@ impl LeaseTable {
         Some(std::mem::replace(&mut lease.node, occasion.node.to_owned()))
     }
 
-    /// Takes a lease out; its addresses are free, and those that a damaged row keeps for it.
+    /// Takes a lease out; what it holds is free, and what a damaged row keeps for it.
     pub fn remove(&mut self, key: &LeaseKey) -> Option<Lease> {
         self.ipv4.give_up(key);
         self.ipv6.give_up(key);
+        self.prefixes.give_up(key);
         self.take_out(key)
     }
 
@@ -372,12 +376,42 @@ impl LeaseTable {
         Some(&self.leases.lease(slot?)?.key)
     }
 
-    /// Names the VM for which a damaged row keeps an address, if that is not the key's own.
-    pub(super) fn withheld_from(&self, key: &LeaseKey, address: IpAddr) -> Option<String> {
-        match address {
-            IpAddr::V4(address) => self.ipv4.withheld_from(key, address),
-            IpAddr::V6(address) => self.ipv6.withheld_from(key, address),
+    /// Returns whose lease other than `key`'s has an address, or a part of a prefix.
+    #[must_use]
+    pub fn other_holder(&self, key: &LeaseKey, holding: Holding) -> Option<&LeaseKey> {
+        match holding {
+            Holding::Address(address) => {
+                self.holder(&key.network, address).filter(|holder| *holder != key)
+            }
+            Holding::Prefix(prefix) => self.prefixes.other_holder(key, prefix),
         }
+    }
+
+    /// Returns whose lease has exactly this prefix.
+    pub(super) fn prefix_holder(
+        &self,
+        network: &NetworkName,
+        prefix: Ipv6Net,
+    ) -> Option<&LeaseKey> {
+        let holder = self.prefixes.holder(network, prefix)?;
+        self.get(holder).filter(|lease| lease.prefix == Some(prefix)).map(|lease| &lease.key)
+    }
+
+    /// Names the VM for which a damaged row keeps what is wanted, if that is not the key's own.
+    pub(super) fn withheld_from(&self, key: &LeaseKey, holding: Holding) -> Option<String> {
+        match holding {
+            Holding::Address(IpAddr::V4(address)) => self.ipv4.withheld_from(key, address),
+            Holding::Address(IpAddr::V6(address)) => self.ipv6.withheld_from(key, address),
+            Holding::Prefix(prefix) => self.prefixes.withheld_from(key, prefix),
+        }
+    }
+
+    /// Counts one network's prefixes.
+    #[must_use]
+    pub fn prefix_usage(&self, network: &NetworkName, delegation: &Delegation) -> Usage {
+        let holding = |lease: &&Lease| lease.key.network == *network && lease.prefix.is_some();
+        let leases = u64::try_from(self.iter().filter(holding).count()).unwrap_or(u64::MAX);
+        Usage { leases, ..self.prefixes.usage(network, delegation) }
     }
 
     /// Counts one network's IPv4 leases and addresses.

@@ -17,7 +17,7 @@ pub use embedded::EmbeddedStore;
 pub use etcd::EtcdStore;
 pub use memory::MemoryStore;
 pub use recover::Recovered;
-pub use shared::{Holding, News, Refused, Taken};
+pub use shared::{News, Refused, Taken};
 pub use task::{StoreHandle, StoreThread, spawn};
 
 use tokio::sync::mpsc;

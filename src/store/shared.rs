@@ -1,10 +1,6 @@
 //! What a store that nodes share tells beside success and failure: another node was ahead.
 
-use std::net::IpAddr;
-
-use ipnet::Ipv6Net;
-
-use crate::lease::{Lease, LeaseKey};
+use crate::lease::{Holding, Lease, LeaseKey};
 
 /// A change that was not made, because another node was ahead.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,15 +20,6 @@ pub struct Taken {
     pub what: Holding,
     /// The NIC whose lease it belongs to.
     pub holder: LeaseKey,
-}
-
-/// What a lease holds that no other of its network may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Holding {
-    /// An address of either family.
-    Address(IpAddr),
-    /// A delegated prefix.
-    Prefix(Ipv6Net),
 }
 
 /// What a store that nodes share says unasked.

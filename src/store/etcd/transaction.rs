@@ -10,10 +10,10 @@ use etcd_client::{
 };
 
 use super::connection::Connection;
-use super::keys::{Layout, holdings};
-use crate::lease::{Lease, LeaseKey};
+use super::keys::Layout;
+use crate::lease::{Holding, Lease, LeaseKey};
 use crate::store::StoreError;
-use crate::store::shared::{Holding, Taken};
+use crate::store::shared::Taken;
 
 /// A lease as it is in etcd.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,7 +104,7 @@ pub(super) async fn delete(
         },
     };
     let mut operations = vec![TxnOp::delete(name.clone(), None)];
-    for holding in holdings(&base.lease) {
+    for holding in Holding::of(&base.lease) {
         operations.push(TxnOp::delete(layout.holding(key.network.as_str(), holding), None));
     }
     let transaction = Txn::new()
@@ -221,8 +221,8 @@ impl Attempt<'_> {
         let name =
             |holding: &Holding| self.layout.holding(self.lease.key.network.as_str(), *holding);
         let before: BTreeSet<Holding> =
-            self.base.map(|base| holdings(&base.lease)).unwrap_or_default().into_iter().collect();
-        let after: BTreeSet<Holding> = holdings(self.lease).into_iter().collect();
+            self.base.into_iter().flat_map(|base| Holding::of(&base.lease)).collect();
+        let after: BTreeSet<Holding> = Holding::of(self.lease).collect();
         let revision = self.base.map_or(0, |base| base.revision);
         let mut compares = vec![Compare::mod_revision(self.key, CompareOp::Equal, revision)];
         let mut operations = vec![TxnOp::put(self.key, serde_json::to_vec(self.lease)?, None)];
