@@ -33,6 +33,25 @@ fn check_says_what_several_nodes_have_to_mind_if_there_are_ranges() {
 }
 
 #[test]
+fn check_names_the_leases_that_the_ranges_have_left_behind() {
+    let node = Node::good();
+    let mut store = store::open(&node.config().store, "node-a").unwrap();
+    store.load().unwrap();
+    let leases = [lease("demo/inside", [10, 0, 0, 9]), lease("demo/left", [10, 0, 0, 200])];
+    store.write(&leases.map(Change::Put)).unwrap();
+    let held = "note: the leases were not looked at: ";
+    let output = node.run(&["check"]);
+    assert!(stdout(&output).contains(held), "{}", stdout(&output));
+    drop(store);
+    let output = node.run(&["check"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = stdout(&output);
+    let left = "note: network lab: demo/left default holds 10.0.0.200, outside the ranges; it \
+                keeps that until it is released\n";
+    assert!(text.ends_with(left) && !text.contains("demo/inside"), "{text}");
+}
+
+#[test]
 fn check_names_every_fault_with_file_line_and_column_and_exits_78() {
     let node = Node::new("[ipv4]\nsubnett = \"10.0.0.0/24\"\n");
     let output = node.run(&["check"]);

@@ -10,8 +10,9 @@ use super::table::{or_dash, render};
 use super::{ExitStatus, Failure, ListOptions, check, client, print, print_json};
 use crate::config::Config;
 use crate::control::{Answer, LeaseRow, RegisteredRow, Request};
-use crate::lease::Lease;
+use crate::lease::{Lease, LeaseKey};
 use crate::store;
+use crate::time::Wall;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -163,6 +164,28 @@ fn from_store(config: &Config) -> Option<Result<Vec<LeaseRow>, Failure>> {
         }
         Err(error) => Err(Failure::new(ExitStatus::OsError, error.to_string())),
     })
+}
+
+/// Makes leases of a listing again; what cannot be read holds no address here.
+pub(super) fn stored(rows: Vec<LeaseRow>) -> Vec<Lease> {
+    let lease = |row: LeaseRow| {
+        Some(Lease {
+            key: LeaseKey {
+                network: row.network.parse().ok()?,
+                vm: row.vm.parse().ok()?,
+                nic: row.nic.parse().ok()?,
+            },
+            ipv4: row.ipv4.and_then(|address| address.parse().ok()),
+            ipv6: row.ipv6.and_then(|address| address.parse().ok()),
+            prefix: row.prefix.and_then(|prefix| prefix.parse().ok()),
+            hostname: row.hostname,
+            created: Wall::default(),
+            node: row.node,
+            last_seen: None,
+            conflict: row.conflict,
+        })
+    };
+    rows.into_iter().filter_map(lease).collect()
 }
 
 fn is_about(row: &LeaseRow, subject: &str) -> bool {

@@ -7,6 +7,7 @@ mod edit;
 mod holders;
 mod holding;
 mod name;
+mod outside;
 mod prefix;
 mod runs;
 mod slots;

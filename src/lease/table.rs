@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv6Net;
 
-use super::holders::{Holders, Request, in_ranges};
+use super::holders::{Holders, Request};
 use super::prefix::PrefixHolders;
 use super::slots::{Slot, Slots};
 use super::{Holding, Lease, LeaseKey, NetworkName, Withheld};
@@ -128,21 +128,6 @@ impl LeaseTable {
         self.ipv4.withhold(network, *ipv4, owner.as_ref());
         self.ipv6.withhold(network, *ipv6, owner.as_ref());
         self.prefixes.withhold(network, *prefix, owner.as_ref());
-    }
-
-    /// Returns the leases of a network that hold an address outside its ranges which is not reserved
-    /// for them: it was in a range once, and is theirs until they are released.
-    pub fn outside_ranges<'a>(&'a self, network: &'a Network) -> impl Iterator<Item = &'a Lease> {
-        self.iter().filter(move |lease| {
-            let entry = network.vm_entry(&lease.key.vm, &lease.key.nic);
-            let ipv4 = network.ipv4.as_ref().zip(lease.ipv4).is_some_and(|(ipv4, address)| {
-                !in_ranges(&ipv4.pool, address) && !is_reserved(entry, address, |entry| &entry.ipv4)
-            });
-            let ipv6 = network.ipv6.as_ref().zip(lease.ipv6).is_some_and(|(ipv6, address)| {
-                !in_ranges(&ipv6.pool, address) && !is_reserved(entry, address, |entry| &entry.ipv6)
-            });
-            lease.key.network == network.name && (ipv4 || ipv6)
-        })
     }
 
     /// Returns every lease, in the order of network, VM and NIC.
@@ -554,7 +539,7 @@ pub(super) fn may_hold_ipv6(ipv6: &Ipv6Network, address: Ipv6Addr) -> bool {
     ipv6.subnet.contains(&address) && address != ipv6.subnet.network()
 }
 
-fn is_reserved<A: PartialEq>(
+pub(super) fn is_reserved<A: PartialEq>(
     entry: Option<&VmEntry>,
     address: A,
     of: impl Fn(&VmEntry) -> &Vec<A>,

@@ -7,6 +7,7 @@ mod embedded;
 #[cfg(feature = "etcd")]
 mod etcd;
 mod memory;
+mod peek;
 mod recover;
 mod row;
 mod shared;
@@ -146,6 +147,19 @@ pub fn read(config: &config::Store) -> Option<Result<Loaded, String>> {
             )
         }
         config::Store::Embedded { .. } | config::Store::Etcd { .. } | config::Store::Memory => None,
+    }
+}
+
+/// Looks at the leases on this node's disk without locking or changing anything; `None` if it holds
+/// nothing.
+///
+/// # Errors
+/// Why they cannot be read; a daemon that has the store open is one.
+#[must_use]
+pub fn peek(config: &config::Store) -> Option<Result<Vec<Lease>, String>> {
+    match config {
+        config::Store::Embedded { path } | config::Store::Etcd { path, .. } => peek::peek(path),
+        config::Store::Memory => None,
     }
 }
 

@@ -407,6 +407,29 @@ fn what_a_damaged_row_holds_is_withheld_until_its_lease_is_released() {
 }
 
 #[test]
+fn a_look_at_a_store_changes_and_locks_nothing() {
+    // A name that a URI has to escape.
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("a ?#%&b");
+    let config = config::Store::Embedded { path: path.clone() };
+    assert!(peek(&config).is_none());
+    let leases = [lease("demo/a", 1), lease("demo/b", 2)];
+    let mut store = EmbeddedStore::open(&path).unwrap();
+    store.load().unwrap();
+    store.write(&leases.clone().map(Change::Put)).unwrap();
+    let error = peek(&config).unwrap().unwrap_err();
+    assert!(error.contains("the daemon has it open"), "{error}");
+    drop(store);
+    let content = || fs::read(path.join("leases.sqlite")).unwrap();
+    let before = content();
+    assert_eq!(peek(&config), Some(Ok(leases.into())));
+    assert_eq!(content(), before);
+    let names: Vec<_> =
+        fs::read_dir(&path).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(names, ["leases.sqlite"]);
+}
+
+#[test]
 fn a_damaged_row_that_holds_nothing_but_a_prefix_withholds_it() {
     let prefix = Some("2001:db8:0:200::/56".parse().unwrap());
     let held = Lease { ipv4: None, ipv6: None, prefix, ..lease("demo/b", 2) };
