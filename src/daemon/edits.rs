@@ -10,8 +10,10 @@ use super::control_socket::Said;
 use super::supervisor::{Entry, Supervisor};
 use super::writes::Writes;
 use crate::clock;
+use crate::config::Store;
 use crate::control::{Answer, PortState};
-use crate::lease::{Edit, LeaseChange, LeaseKey, Occasion};
+use crate::lease::{Edit, Lease, LeaseChange, LeaseKey, Occasion};
+use crate::store::{StoreError, Wanted};
 
 /// Edits that wait for the store.
 #[derive(Debug, Default)]
@@ -62,21 +64,90 @@ impl PendingEdits {
     }
 }
 
+/// An edit, and who is to be told how it ended.
+#[derive(Debug)]
+pub(super) struct AskedEdit {
+    pub(super) edits: Vec<Edit>,
+    /// Whether a lease that a port serves may go.
+    pub(super) force: bool,
+    pub(super) answer: oneshot::Sender<Said>,
+}
+
+/// What a store that nodes share has of the leases that an edit names.
+#[derive(Debug)]
+pub(super) struct FoundForEdit {
+    asked: AskedEdit,
+    leases: Result<Vec<Lease>, StoreError>,
+}
+
 impl Supervisor {
-    /// Changes the lease table; the ports that are concerned follow.
-    pub(super) async fn edit(
-        &mut self,
-        edits: &[Edit],
-        force: bool,
-        answer: oneshot::Sender<Said>,
-    ) {
-        let served = if force { Vec::new() } else { self.served(edits) };
+    /// Changes the lease table; the ports that are concerned follow. What other nodes may have to do
+    /// with it is read first, and meanwhile everything else goes on.
+    pub(super) async fn edit(&mut self, asked: AskedEdit) {
+        let wanted = match self.config.store {
+            Store::Etcd { .. } => self.unknown(&asked.edits),
+            Store::Embedded { .. } | Store::Memory => Vec::new(),
+        };
+        if wanted.is_empty() {
+            return self.make(asked).await;
+        }
+        let (store, found) = (self.store.clone(), self.found.clone());
+        tokio::spawn(async move {
+            let leases = store.find(wanted).await;
+            // The supervisor has ended: so will the process.
+            let _ = found.send(FoundForEdit { asked, leases }).await;
+        });
+    }
+
+    /// Goes on with an edit once the store has said what other nodes have to do with it.
+    pub(super) async fn edit_with(&mut self, FoundForEdit { asked, leases }: FoundForEdit) {
+        let leases = match leases {
+            Ok(leases) => leases,
+            Err(StoreError(error)) => {
+                let text = format!("{error}; nothing was changed");
+                let _ = asked.answer.send(Said::Answer(Answer::Edited(Err(vec![text]))));
+                return;
+            }
+        };
+        let mut concerned = BTreeSet::new();
+        for lease in leases {
+            // What this node has begun to write since meets the other there.
+            if self.table.get(&lease.key).is_none() && self.writes.is_written(&lease.key) {
+                concerned.extend(self.table.adopt(lease));
+            }
+        }
+        self.reconcile(self.ports_of(&concerned)).await;
+        self.make(asked).await;
+    }
+
+    /// Returns what the edits name and this node does not know.
+    fn unknown(&self, edits: &[Edit]) -> Vec<Wanted> {
+        let mut wanted = Vec::new();
+        for edit in edits {
+            let (key, holdings) = match edit {
+                Edit::Hold { key, holdings, .. } => (key, holdings.as_slice()),
+                Edit::Release { key } => (key, &[][..]),
+                Edit::Move { key, holding } => (key, std::slice::from_ref(holding)),
+            };
+            if self.table.get(key).is_none() {
+                wanted.push(Wanted::Lease(key.clone()));
+            }
+            let of_others = holdings
+                .iter()
+                .filter(|holding| self.table.holder_of(&key.network, **holding).is_none());
+            wanted.extend(of_others.map(|holding| Wanted::Holder(key.network.clone(), *holding)));
+        }
+        wanted
+    }
+
+    async fn make(&mut self, AskedEdit { edits, force, answer }: AskedEdit) {
+        let served = if force { Vec::new() } else { self.served(&edits) };
         if !served.is_empty() {
             let _ = answer.send(Said::Answer(Answer::Edited(Err(served))));
             return;
         }
         let occasion = Occasion { node: &self.config.node, wall: clock::wall() };
-        match self.table.edit(&self.config.networks, edits, occasion) {
+        match self.table.edit(&self.config.networks, &edits, occasion) {
             Err(errors) => {
                 let errors = errors.iter().map(ToString::to_string).collect();
                 let _ = answer.send(Said::Answer(Answer::Edited(Err(errors))));

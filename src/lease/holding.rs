@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Lease;
 
 /// An address or a delegated prefix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Holding {
     /// An address of either family.

@@ -1,6 +1,6 @@
 //! What a store that nodes share tells beside success and failure: another node was ahead.
 
-use crate::lease::{Holding, Lease, LeaseKey};
+use crate::lease::{Holding, Lease, LeaseKey, NetworkName};
 
 /// A change that was not made, because another node was ahead.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +20,15 @@ pub struct Taken {
     pub what: Holding,
     /// The NIC whose lease it belongs to.
     pub holder: LeaseKey,
+}
+
+/// What is asked of a store that nodes share, before what may be another node's is changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// This lease.
+    Lease(LeaseKey),
+    /// The lease that holds this in a network.
+    Holder(NetworkName, Holding),
 }
 
 /// What a store that nodes share says unasked.

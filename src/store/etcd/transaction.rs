@@ -139,6 +139,27 @@ pub(super) async fn get(
     Ok(found)
 }
 
+/// Reads who holds what `names` names, the keys of addresses and prefixes; what nobody holds is left
+/// out.
+///
+/// # Errors
+/// [`StoreError`] if etcd does not answer.
+pub(super) async fn holders(
+    connection: &Connection,
+    layout: &Layout,
+    names: &[String],
+) -> Result<Vec<LeaseKey>, StoreError> {
+    let mut holders = Vec::new();
+    for some in names.chunks(OPERATIONS) {
+        let gets: Vec<TxnOp> = some.iter().map(|name| TxnOp::get(name.as_str(), None)).collect();
+        let transaction = Txn::new().and_then(gets);
+        let answer = commit(connection, "reading addresses", &transaction).await?;
+        let held = values(answer.op_responses());
+        holders.extend(held.filter_map(|held| layout.parse_lease(held.value())));
+    }
+    Ok(holders)
+}
+
 /// Reads everything that begins with `prefix`, page by page.
 ///
 /// # Errors
@@ -244,7 +265,7 @@ impl Attempt<'_> {
     }
 }
 
-async fn commit(
+pub(super) async fn commit(
     connection: &Connection,
     doing: &str,
     transaction: &Txn,
@@ -254,6 +275,14 @@ async fn commit(
         async move { client.txn(transaction).await }
     };
     connection.call(doing, ask).await
+}
+
+/// Returns what single reads found.
+pub(super) fn values(responses: Vec<TxnOpResponse>) -> impl Iterator<Item = KeyValue> {
+    responses.into_iter().filter_map(|response| match response {
+        TxnOpResponse::Get(mut found) => found.take_kvs().into_iter().next(),
+        TxnOpResponse::Put(_) | TxnOpResponse::Delete(_) | TxnOpResponse::Txn(_) => None,
+    })
 }
 
 /// Reads the answers to `Attempt`'s reads: the lease first, then addresses.
@@ -272,7 +301,7 @@ fn read(
     Ok((now, held))
 }
 
-fn taken_by(layout: &Layout, network: &str, held: &KeyValue) -> Option<Taken> {
+pub(super) fn taken_by(layout: &Layout, network: &str, held: &KeyValue) -> Option<Taken> {
     let what = layout.parse_holding(network, held.key())?;
     Some(Taken { what, holder: layout.parse_lease(held.value())? })
 }
