@@ -127,13 +127,10 @@ fn leases_are_reserved_moved_and_released_where_no_daemon_runs() {
         if code == 0 { stdout(&output) } else { stderr(&output) }
     };
     fs::create_dir(node.directory.path().join("store")).unwrap();
-    assert_eq!(
-        run(&["reserve", "demo/a", "10.0.0.5"], 0),
-        "demo/a default holds 10.0.0.5 in lab\n"
-    );
+    assert_eq!(run(&["reserve", "demo/a", "10.0.0.5"], 0), "demo/a holds 10.0.0.5 in lab\n");
     // Another VM's, the network's own, another network's.
     let held = run(&["reserve", "demo/b", "10.0.0.5"], 78);
-    assert!(held.starts_with("10.0.0.5 is held by demo/a default, wanted for demo/b"), "{held}");
+    assert!(held.starts_with("10.0.0.5 is held by demo/a *, wanted for demo/b"), "{held}");
     assert!(run(&["reserve", "demo/b", "10.0.0.1"], 78).contains("cannot give 10.0.0.1"));
     assert!(run(&["reserve", "demo/b", "10.9.0.1"], 64).contains("no network's subnet"));
     assert!(run(&["move", "10.0.0.6", "demo/b"], 78).contains("nobody holds 10.0.0.6"));
@@ -156,6 +153,8 @@ fn what_is_exported_is_imported_again_and_a_file_with_a_fault_changes_nothing() 
     let run = |arguments: &[&str]| node.run(&[&["leases"], arguments].concat());
     assert_eq!(run(&["reserve", "demo/a", "10.0.0.5"]).status.code(), Some(0));
     assert_eq!(run(&["reserve", "demo/b", "10.0.0.6", "--nic", "net1"]).status.code(), Some(0));
+    // The VM's only NIC is meant.
+    assert_eq!(run(&["reserve", "demo/b", "10.0.0.7"]).status.code(), Some(0));
     for format in ["json", "csv"] {
         let exported = stdout(&run(&["export", "--format", format]));
         fs::write(place(format), &exported).unwrap();
@@ -168,7 +167,8 @@ fn what_is_exported_is_imported_again_and_a_file_with_a_fault_changes_nothing() 
         let again = rows(&stdout(&run(&["list", "--json"])));
         let held: Vec<_> =
             again.iter().map(|row| (&row["vm"], &row["nic"], &row["ipv4"])).collect();
-        assert_eq!(held[1], (&"demo/b".into(), &"net1".into(), &"10.0.0.6".into()), "{format}");
+        assert_eq!(held[0], (&"demo/a".into(), &"*".into(), &"10.0.0.5".into()), "{format}");
+        assert_eq!(held[1], (&"demo/b".into(), &"net1".into(), &"10.0.0.7".into()), "{format}");
         assert_eq!(held.len(), 2);
     }
     // The second host's address is the gateway's: the first gets none either.
@@ -183,7 +183,7 @@ fn what_is_exported_is_imported_again_and_a_file_with_a_fault_changes_nothing() 
     assert!(!stdout(&run(&["list"])).contains("web-1"));
     fs::write(place("hosts"), hosts.replace("10.0.0.1,", "10.0.0.21,")).unwrap();
     let shown = stdout(&run(&[&arguments[..], &["--dry-run"]].concat()));
-    assert!(shown.starts_with("demo/web-1 default would hold 10.0.0.20 in lab\n"), "{shown}");
+    assert!(shown.starts_with("demo/web-1 would hold 10.0.0.20 in lab\n"), "{shown}");
     assert!(!stdout(&run(&["list"])).contains("web-1"));
     assert_eq!(run(&arguments).status.code(), Some(0));
     assert!(stdout(&run(&["list", "--vm", "web", "--limit", "1"])).ends_with("1 of 2\n"));

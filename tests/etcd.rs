@@ -166,6 +166,32 @@ in_a_world! {
         assert!(every_lease(&cluster).contains(&heard));
     }
 
+    fn what_one_node_holds_for_whichever_nic_is_served_by_another() {
+        let cluster = Cluster::start(1, &[]);
+        let mut here = Node::new("node-a", cluster.config());
+        let mut there = Node::new("node-b", cluster.config());
+        let any = key("demo/any").for_any_nic();
+        let held: Holding = "10.20.0.7".parse().unwrap();
+        let hold = |held| Edit::Hold { key: any.clone(), holdings: vec![held], hostname: None };
+        here.edit(&[hold(held)]).unwrap();
+        // The other node knows nothing of it, nor does this one after a restart.
+        let mut here = here.restart();
+        let served = there.serve("demo/any").unwrap();
+        assert_eq!(served.ipv4, Some([10, 20, 0, 7].into()));
+        assert_eq!(every_lease(&cluster), std::slice::from_ref(&served));
+        let names = |names: &str| {
+            cluster.etcdctl(&["get", "--prefix", "/leasehold/v1/", "--keys-only"]).contains(names)
+        };
+        assert!(names("/addresses/blue/10.20.0.7\n") && !names("demo%2Fany/*"));
+        // It has a NIC by now, and that is the one that is meant.
+        here.find(&[Wanted::Vm(any.clone())]);
+        here.edit(&[hold("10.20.0.8".parse().unwrap())]).unwrap();
+        let leases = every_lease(&cluster);
+        assert_eq!(leases.len(), 1);
+        assert_eq!((&leases[0].key, leases[0].ipv4), (&served.key, Some([10, 20, 0, 8].into())));
+        assert!(names("/addresses/blue/10.20.0.8\n") && !names("10.20.0.7"));
+    }
+
     fn a_vm_that_waits_is_served_soon_after_a_long_outage() {
         let mut cluster = Cluster::start(1, &[]);
         let mut node = Node::new("node-a", cluster.config());
@@ -394,7 +420,9 @@ impl Node {
                 self.table.arrived(&key(vm), occasion);
             }
             let lease = self.table.get(&key(vm)).expect("it was assigned").clone();
-            let written = self.write(vec![Change::Put(lease.clone())]);
+            let took = given.took.map(Change::Delete);
+            let written =
+                self.write(took.into_iter().chain([Change::Put(lease.clone())]).collect());
             if written.is_err() {
                 self.table.remove(&key(vm));
             }

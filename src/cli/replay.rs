@@ -208,7 +208,8 @@ fn choose_nic(leases: &[Lease], network: &Network, options: &Options) -> Result<
     let leased = leases
         .iter()
         .filter(|lease| lease.key.vm == *vm && lease.key.network == *name)
-        .map(|lease| &lease.key.nic);
+        .map(|lease| &lease.key.nic)
+        .filter(|nic| !nic.is_any());
     let entries = network.vms.iter().filter(|entry| entry.id == *vm);
     let nics: BTreeSet<&NicName> =
         leased.chain(entries.filter_map(|entry| entry.nic.as_ref())).collect();

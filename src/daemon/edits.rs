@@ -129,7 +129,9 @@ impl Supervisor {
                 Edit::Release { key } => (key, &[][..]),
                 Edit::Move { key, holding } => (key, std::slice::from_ref(holding)),
             };
-            if self.table.get(key).is_none() {
+            if key.nic.is_any() {
+                wanted.push(Wanted::Vm(key.clone()));
+            } else if self.table.get(key).is_none() {
                 wanted.push(Wanted::Lease(key.clone()));
             }
             let of_others = holdings
@@ -172,7 +174,7 @@ impl Supervisor {
             Edit::Move { key, holding } => self
                 .table
                 .holder_of(&key.network, *holding)
-                .filter(|holder| *holder != key)
+                .filter(|holder| *holder != key && !is_of_same_vm(key, holder))
                 .cloned(),
         };
         let losing: BTreeSet<LeaseKey> = edits.iter().filter_map(loses).collect();
@@ -193,14 +195,20 @@ impl Supervisor {
     }
 }
 
+/// Tells whether whichever NIC is meant, and this is one of that VM's.
+fn is_of_same_vm(meant: &LeaseKey, nic: &LeaseKey) -> bool {
+    meant.nic.is_any() && meant.for_any_nic() == nic.for_any_nic()
+}
+
 /// Returns the ports of these leases, and those that wait for an address of their networks.
 fn concerned(entries: &BTreeMap<String, Entry>, keys: &[LeaseKey]) -> BTreeSet<String> {
     let keys: BTreeSet<&LeaseKey> = keys.iter().collect();
     let networks: BTreeSet<_> = keys.iter().map(|key| &key.network).collect();
     let is_concerned = |entry: &Entry| {
-        entry.lease.as_ref().is_some_and(|lease| keys.contains(&lease.key))
-            || (entry.state == PortState::NoAddress
-                && entry.network.as_ref().is_some_and(|n| networks.contains(&n.name)))
+        entry.lease.as_ref().is_some_and(|lease| {
+            keys.contains(&lease.key) || keys.contains(&lease.key.for_any_nic())
+        }) || (entry.state == PortState::NoAddress
+            && entry.network.as_ref().is_some_and(|n| networks.contains(&n.name)))
     };
     let concerned = entries.iter().filter(|(_, entry)| is_concerned(entry));
     concerned.map(|(interface, _)| interface.clone()).collect()
@@ -273,6 +281,7 @@ mod tests {
         Unplug,
         Release,
         Hold(u8),
+        HoldForAny(u8),
         Move(u8),
     }
 
@@ -283,6 +292,7 @@ mod tests {
             1 => Just(Step::Unplug),
             3 => Just(Step::Release),
             1 => address().prop_map(Step::Hold),
+            1 => address().prop_map(Step::HoldForAny),
             1 => address().prop_map(Step::Move),
         ];
         (step, 0_usize..2, 0_u8..6)
@@ -307,8 +317,16 @@ mod tests {
                         let holdings = vec![holding(last)];
                         model.edit(Edit::Hold { key, holdings, hostname: None });
                     }
+                    Step::HoldForAny(last) => {
+                        let (key, holdings) = (key.for_any_nic(), vec![holding(last)]);
+                        model.edit(Edit::Hold { key, holdings, hostname: None });
+                    }
                     Step::Move(last) => model.edit(Edit::Move { key, holding: holding(last) }),
                 }
+                let held = model.table.iter().map(|lease| (&lease.key.network, lease.ipv4));
+                let held: Vec<_> = held.collect();
+                let distinct: BTreeSet<_> = held.iter().collect();
+                prop_assert_eq!(held.len(), distinct.len(), "one address, two holders");
                 for (interface, entry) in &model.entries {
                     let (network, lease) =
                         (entry.network.as_ref().unwrap(), entry.lease.as_ref().unwrap());

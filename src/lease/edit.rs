@@ -17,7 +17,8 @@ use crate::network::{Network, VmEntry, overlap};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "edit", rename_all = "kebab-case")]
 pub enum Edit {
-    /// The NIC holds these addresses and prefix from now on; a kind without one stays as it is.
+    /// The NIC holds these addresses and prefix from now on; a kind without one stays as it is. With
+    /// [`NicName::any`](super::NicName::any) it is the VM's only one, else the first that asks.
     Hold {
         /// Whose they are to be.
         key: LeaseKey,
@@ -103,6 +104,14 @@ pub enum EditError {
         /// Whose reservation it is.
         vm: String,
     },
+    /// It is not said which NIC is meant, and there are several.
+    #[error("{} has several NICs on network {}: {nics}; name one by --nic", .key.vm, .key.network)]
+    SeveralNics {
+        /// The VM and its network.
+        key: Box<LeaseKey>,
+        /// The NICs.
+        nics: String,
+    },
     /// Nothing there to release.
     #[error("{} {} holds no lease in network {}", .0.vm, .0.nic, .0.network)]
     NoLease(Box<LeaseKey>),
@@ -170,6 +179,7 @@ impl LeaseTable {
                 Ok(())
             }
             Edit::Hold { key, holdings, hostname } => {
+                let key = &self.nic_meant(key)?;
                 for holding in holdings {
                     may_have(networks, key, *holding)?;
                     self.is_free_for(key, *holding)?;
@@ -186,6 +196,7 @@ impl LeaseTable {
                 Ok(())
             }
             Edit::Move { key, holding } => {
+                let key = &self.nic_meant(key)?;
                 may_have(networks, key, *holding)?;
                 if self.get(key).is_some_and(|lease| Holding::of(lease).any(|own| own == *holding))
                 {
@@ -206,6 +217,23 @@ impl LeaseTable {
                 holding.put_into(&mut lease);
                 self.replace(lease);
                 Ok(())
+            }
+        }
+    }
+
+    /// Returns which NIC is meant by whichever: the one that holds something on the network already,
+    /// else the first that asks for something.
+    fn nic_meant(&self, key: &LeaseKey) -> Result<LeaseKey, EditError> {
+        if !key.nic.is_any() {
+            return Ok(key.clone());
+        }
+        let nics: Vec<&LeaseKey> = self.nics_of(key).collect();
+        match nics.as_slice() {
+            [] => Ok(key.clone()),
+            [only] => Ok((*only).clone()),
+            several => {
+                let nics: Vec<&str> = several.iter().map(|key| key.nic.as_str()).collect();
+                Err(EditError::SeveralNics { key: Box::new(key.clone()), nics: nics.join(", ") })
             }
         }
     }
@@ -293,7 +321,7 @@ fn new(key: &LeaseKey, occasion: Occasion<'_>) -> Lease {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lease::Withheld;
+    use crate::lease::{LeaseChange, Withheld};
     use crate::network::Delegation;
     use crate::network::tests::network;
     use crate::time::Wall;
@@ -385,6 +413,77 @@ mod tests {
             EditError::Reserved { holding: "10.0.0.9".parse().unwrap(), vm: "prod/db".to_owned() };
         assert_eq!(error, [reserved]);
         assert!(table.edit(&networks, &[hold("prod/db", "10.0.0.9")], OCCASION).is_ok());
+    }
+
+    fn any(vm: &str) -> LeaseKey {
+        key(vm).for_any_nic()
+    }
+
+    fn hold_for_any(vm: &str, address: &str) -> Edit {
+        Edit::Hold { key: any(vm), holdings: vec![address.parse().unwrap()], hostname: None }
+    }
+
+    fn nic(vm: &str, nic: &str) -> LeaseKey {
+        LeaseKey { nic: nic.parse().unwrap(), ..key(vm) }
+    }
+
+    #[test]
+    fn what_is_held_for_whichever_nic_goes_to_the_first_that_asks_and_stays_there() {
+        let blue = network("blue");
+        let mut table = LeaseTable::default();
+        edited(&mut table, &[hold_for_any("a", "10.0.0.5")]).unwrap();
+        // Nobody else's meanwhile, over a restart too.
+        let leases = table.iter().cloned().collect();
+        (table, _) = LeaseTable::load(leases);
+        let refused = edited(&mut table, &[hold("b", "10.0.0.5")]).unwrap_err();
+        assert!(refused[0].to_string().starts_with("10.0.0.5 is held by a *"), "{refused:?}");
+        let given = table.assign(&blue, &nic("a", "eth7"), OCCASION);
+        assert_eq!(given.lease.ipv4, Some([10, 0, 0, 5].into()));
+        assert_eq!((given.change, given.took), (LeaseChange::Addresses, Some(any("a"))));
+        assert_eq!(table.get(&any("a")), None);
+        // What a NIC has already stays for another one.
+        edited(&mut table, &[hold_for_any("b", "10.0.0.6")]).unwrap();
+        let own = Edit::Hold {
+            key: nic("b", "eth0"),
+            holdings: vec!["10.0.0.7".parse().unwrap()],
+            hostname: None,
+        };
+        edited(&mut table, &[own]).unwrap();
+        let of = |table: &mut LeaseTable, name: &str| {
+            table.assign(&blue, &nic("b", name), OCCASION).lease.ipv4
+        };
+        assert_eq!(of(&mut table, "eth0"), Some([10, 0, 0, 7].into()));
+        assert_eq!(of(&mut table, "eth1"), Some([10, 0, 0, 6].into()));
+        // A further NIC has no part in it, and the first keeps it.
+        assert_eq!(table.assign(&blue, &nic("a", "eth0"), OCCASION).lease.ipv4, None);
+        let again = table.assign(&blue, &nic("a", "eth7"), OCCASION);
+        assert_eq!((again.lease.ipv4, again.took), (given.lease.ipv4, None));
+        assert_eq!(again.change, LeaseChange::None);
+    }
+
+    #[test]
+    fn whichever_nic_is_the_only_one_that_is_known_and_never_one_of_several() {
+        let mut table = LeaseTable::default();
+        let of = |nic: LeaseKey, address: &str| Edit::Hold {
+            key: nic,
+            holdings: vec![address.parse().unwrap()],
+            hostname: None,
+        };
+        // Neighbours in the order of keys are other VMs' NICs.
+        let others = [of(nic("a", "eth9"), "10.0.0.7"), of(nic("c", "eth0"), "10.0.0.8")];
+        edited(&mut table, &others).unwrap();
+        edited(&mut table, &[of(nic("b", "eth0"), "10.0.0.5")]).unwrap();
+        let changed = edited(&mut table, &[hold_for_any("b", "10.0.0.6")]).unwrap();
+        assert_eq!(changed, [nic("b", "eth0")]);
+        assert_eq!(holder(&table, "10.0.0.5"), None);
+        edited(&mut table, &[of(nic("b", "eth1"), "10.0.0.5")]).unwrap();
+        let edit = Edit::Move { key: any("b"), holding: "10.0.0.7".parse().unwrap() };
+        let errors = edited(&mut table, &[edit]).unwrap_err();
+        assert_eq!(
+            errors[0].to_string(),
+            "b has several NICs on network blue: eth0, eth1; name one by --nic"
+        );
+        assert_eq!(holder(&table, "10.0.0.7").as_deref(), Some("a"));
     }
 
     /// A network whose pool has four prefixes, of which its subnet takes the first and a

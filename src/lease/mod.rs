@@ -36,6 +36,14 @@ pub struct LeaseKey {
     pub nic: NicName,
 }
 
+impl LeaseKey {
+    /// Returns the key of what is held for whichever NIC of the VM asks first.
+    #[must_use]
+    pub fn for_any_nic(&self) -> Self {
+        Self { nic: NicName::any(), ..self.clone() }
+    }
+}
+
 /// What one NIC of one VM holds on one network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -34,6 +34,9 @@ pub struct Assignment {
     pub lease: Lease,
     /// What the store must be told.
     pub change: LeaseChange,
+    /// What was held for whichever NIC of the VM asks first, if this one was it: that lease has lost
+    /// it, and the store must be told of both at once.
+    pub took: Option<LeaseKey>,
     /// Why the NIC has no IPv4 address, or not the reserved one.
     pub no_ipv4: Option<NoAddress>,
     /// Why the NIC has no IPv6 address, or not the reserved one.
@@ -157,8 +160,54 @@ impl LeaseTable {
     ///
     /// An address is kept as long as it lies in the subnet and is not the network's own; a
     /// reservation goes before what is held; the rest comes from the ranges, first the address that
-    /// the hash of the key prefers.
+    /// the hash of the key prefers. What is held for whichever NIC of the VM asks first is this one's
+    /// from now on, as far as it lacks that.
     pub fn assign(
+        &mut self,
+        network: &Network,
+        key: &LeaseKey,
+        occasion: Occasion<'_>,
+    ) -> Assignment {
+        let took = self.take_for_any_nic(key, occasion);
+        let assignment = self.assign_own(network, key, occasion);
+        match took {
+            Some(_) => Assignment { change: LeaseChange::Addresses, took, ..assignment },
+            None => assignment,
+        }
+    }
+
+    /// Gives a NIC what is held for whichever of its VM asks first, as far as it lacks that. Returns
+    /// the key of the lease that loses it.
+    fn take_for_any_nic(&mut self, key: &LeaseKey, occasion: Occasion<'_>) -> Option<LeaseKey> {
+        let any = key.for_any_nic();
+        let mut kept = self.get(&any).filter(|_| any != *key)?.clone();
+        let own = self.get(key).cloned();
+        let has = |holding: Holding| {
+            own.as_ref().is_some_and(|own| Holding::of(own).any(|one| one.excludes(holding)))
+        };
+        let lacking: Vec<Holding> = Holding::of(&kept).filter(|holding| !has(*holding)).collect();
+        if lacking.is_empty() {
+            return None;
+        }
+        self.take_out(&any);
+        for holding in &lacking {
+            holding.take_from(&mut kept);
+        }
+        // Who has nothing lacks everything: then nothing is kept any longer.
+        let node = occasion.node.to_owned();
+        let mut lease = own.unwrap_or_else(|| Lease { key: key.clone(), node, ..kept.clone() });
+        for holding in lacking {
+            holding.put_into(&mut lease);
+        }
+        if Holding::of(&kept).next().is_some() {
+            self.replace(kept);
+        }
+        self.replace(lease);
+        Some(any)
+    }
+
+    /// As [`Self::assign`], with what is the NIC's own.
+    fn assign_own(
         &mut self,
         network: &Network,
         key: &LeaseKey,
@@ -197,7 +246,7 @@ impl LeaseTable {
             LeaseChange::None => {}
             LeaseChange::Details | LeaseChange::Addresses => self.replace(lease.clone()),
         }
-        Assignment { lease, change, no_ipv4, no_ipv6, no_prefix }
+        Assignment { lease, change, took: None, no_ipv4, no_ipv6, no_prefix }
     }
 
     /// Flags a conflict on the lease of a guest that declined its address of `family`, and with
@@ -223,7 +272,7 @@ impl LeaseTable {
             return None;
         }
         self.replace(lease);
-        Some(self.assign(network, key, occasion).lease)
+        Some(self.assign_own(network, key, occasion).lease)
     }
 
     /// Returns whose lease may go when a newcomer finds the ranges of `family` full: of the leases
@@ -370,6 +419,12 @@ impl LeaseTable {
             }
             Holding::Prefix(prefix) => self.prefixes.other_holder(key, prefix),
         }
+    }
+
+    /// Returns the NICs of the key's VM that hold something on its network; not what is held for
+    /// whichever asks first.
+    pub(super) fn nics_of<'a>(&'a self, key: &'a LeaseKey) -> impl Iterator<Item = &'a LeaseKey> {
+        self.leases.of_vm(key).filter(|key| !key.nic.is_any())
     }
 
     /// Returns whose lease has exactly this prefix.

@@ -27,6 +27,8 @@ pub struct Taken {
 pub enum Wanted {
     /// This lease.
     Lease(LeaseKey),
+    /// All leases of this key's VM on its network.
+    Vm(LeaseKey),
     /// The lease that holds this in a network.
     Holder(NetworkName, Holding),
 }

@@ -58,7 +58,8 @@ pub(super) struct Place {
     /// The network; may be left out if only one can be meant
     #[arg(long)]
     network: Option<NetworkName>,
-    /// Which of the VM's interfaces, as `leasehold ports` names it [default: default]
+    /// Which of the VM's interfaces, as `leasehold ports` names it [default: its only one, else the
+    /// first that asks]
     #[arg(long)]
     nic: Option<NicName>,
 }
@@ -71,7 +72,7 @@ impl Place {
             None => network_of(&config.networks, holding)
                 .map_err(|text| Failure::new(ExitStatus::Usage, text))?,
         };
-        Ok(LeaseKey { network, vm: vm.clone(), nic: self.nic.clone().unwrap_or_default() })
+        Ok(LeaseKey { network, vm: vm.clone(), nic: self.nic.clone().unwrap_or_else(NicName::any) })
     }
 }
 
@@ -129,7 +130,7 @@ pub(super) fn reserve(path: &Path, options: &Reserve) -> Result<(), Failure> {
     let edit = Edit::Hold { key: key.clone(), holdings: holdings.clone(), hostname: None };
     apply(&config, path, vec![edit], Force::No)?;
     let words: Vec<String> = holdings.iter().map(ToString::to_string).collect();
-    print(&format!("{} {} holds {} in {}\n", key.vm, key.nic, words.join(" and "), key.network))
+    print(&format!("{} holds {} in {}\n", named(&key), words.join(" and "), key.network))
 }
 
 pub(super) fn release(path: &Path, options: &Release) -> Result<(), Failure> {
@@ -181,7 +182,12 @@ pub(super) fn move_address(path: &Path, options: &Move) -> Result<(), Failure> {
     let edit = Edit::Move { key: key.clone(), holding: options.holding };
     let force = if options.force { Force::Yes } else { Force::No };
     apply(&config, path, vec![edit], force)?;
-    print(&format!("{} {} holds {} in {}\n", key.vm, key.nic, options.holding, key.network))
+    print(&format!("{} holds {} in {}\n", named(&key), options.holding, key.network))
+}
+
+/// Names whose lease it is: the NIC only if one is meant.
+pub(super) fn named(key: &LeaseKey) -> String {
+    if key.nic.is_any() { key.vm.to_string() } else { format!("{} {}", key.vm, key.nic) }
 }
 
 /// Whether a lease that a port serves may go.

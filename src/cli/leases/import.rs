@@ -16,9 +16,9 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::super::{ExitStatus, Failure, check, counted, print};
-use super::edit::{Force, apply, network_of};
+use super::edit::{Force, apply, named, network_of};
 use crate::config::Config;
-use crate::lease::{Edit, Holding, LeaseKey, NetworkName};
+use crate::lease::{Edit, Holding, LeaseKey, NetworkName, NicName};
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Options {
@@ -161,12 +161,11 @@ fn key(
         Some(vm) => vm.clone(),
         None => identity(&options.vm, host)?,
     };
-    let nic = host.nic.as_deref().unwrap_or("default");
-    Ok(LeaseKey {
-        network,
-        vm: vm.parse().map_err(|error| format!("VM {vm:?}: {error}"))?,
-        nic: nic.parse().map_err(|error| format!("NIC {nic:?}: {error}"))?,
-    })
+    let nic = match &host.nic {
+        Some(nic) => nic.parse().map_err(|error| format!("NIC {nic:?}: {error}"))?,
+        None => NicName::any(),
+    };
+    Ok(LeaseKey { network, vm: vm.parse().map_err(|error| format!("VM {vm:?}: {error}"))?, nic })
 }
 
 fn identity(template: &str, host: &Host) -> Result<String, String> {
@@ -191,13 +190,7 @@ fn plan(edits: &[Edit]) -> String {
     let line = |edit: &Edit| match edit {
         Edit::Hold { key, holdings, .. } => {
             let words: Vec<String> = holdings.iter().map(ToString::to_string).collect();
-            format!(
-                "{} {} would hold {} in {}\n",
-                key.vm,
-                key.nic,
-                words.join(" and "),
-                key.network
-            )
+            format!("{} would hold {} in {}\n", named(key), words.join(" and "), key.network)
         }
         Edit::Release { .. } | Edit::Move { .. } => String::new(),
     };

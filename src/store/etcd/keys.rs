@@ -29,6 +29,12 @@ impl Layout {
         format!("{}{}", self.leases(), parts.join("/"))
     }
 
+    /// Returns what the keys of all leases of the key's VM on its network begin with.
+    pub(super) fn leases_of_vm(&self, key: &LeaseKey) -> String {
+        let parts = [key.network.as_str(), key.vm.as_str()].map(escape);
+        format!("{}{}/", self.leases(), parts.join("/"))
+    }
+
     /// Returns what the keys of all leases begin with.
     pub(super) fn leases(&self) -> String {
         format!("{}/leases/", self.prefix)

@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use connection::Connection;
 use keys::Layout;
 use together::{STEPS_MAX, Step};
-use transaction::{Known, Put};
+use transaction::{ForAnyNic, Known, Proposal, Put};
 use watch::Watch;
 
 use super::shared::{News, Refused, Wanted};
@@ -85,9 +85,16 @@ impl EtcdStore {
         for (copy, found) in copied.into_iter().zip(found) {
             let known = match found {
                 Ok(None) if is_emptied => {
-                    match transaction::put(&self.connection, &self.layout, &copy, None).await? {
+                    let proposal =
+                        Proposal { lease: &copy, base: None, for_any: ForAnyNic::NotThere };
+                    match transaction::put(&self.connection, &self.layout, proposal).await? {
                         Put::Done(known) => Some(known),
                         Put::Refused(now, _) => now,
+                        // Another node has put that there: this VM's lease is looked at again.
+                        Put::KeptForAny(_) => {
+                            leases.push(copy);
+                            continue;
+                        }
                     }
                 }
                 Ok(found) => found,
@@ -128,8 +135,13 @@ impl EtcdStore {
         });
         let (connection, layout) = (&self.connection, &self.layout);
         let steps = writes.map(|change| {
-            let base = self.known.get(change.key()).cloned();
-            Step { change, base }
+            let key = change.key();
+            let base = self.known.get(key).cloned();
+            let for_any = match key.nic.is_any() || self.known.contains_key(&key.for_any_nic()) {
+                true => ForAnyNic::Known,
+                false => ForAnyNic::NotThere,
+            };
+            Step { change, base, for_any }
         });
         let groups = together::groups(steps.collect());
         let written = stream::iter(groups).map(|group| write(connection, layout, group));
@@ -170,15 +182,20 @@ impl EtcdStore {
     async fn read(&mut self, wanted: &[Wanted]) -> Result<Vec<Lease>, StoreError> {
         let (connection, layout) = (&self.connection, &self.layout);
         let held = wanted.iter().filter_map(|wanted| match wanted {
-            Wanted::Lease(_) => None,
+            Wanted::Lease(_) | Wanted::Vm(_) => None,
             Wanted::Holder(network, holding) => Some(layout.holding(network.as_str(), *holding)),
         });
         let holders = transaction::holders(connection, layout, &held.collect::<Vec<_>>()).await?;
         let mut keys: BTreeSet<LeaseKey> = holders.into_iter().collect();
         keys.extend(wanted.iter().filter_map(|wanted| match wanted {
             Wanted::Lease(key) => Some(key.clone()),
-            Wanted::Holder(..) => None,
+            Wanted::Vm(_) | Wanted::Holder(..) => None,
         }));
+        for wanted in wanted {
+            let Wanted::Vm(key) = wanted else { continue };
+            let found = transaction::list(connection, &layout.leases_of_vm(key)).await?;
+            keys.extend(found.iter().filter_map(|held| layout.parse_lease(held.key())));
+        }
         // What it knows it hears of, and its own changes of that may be under way.
         let keys: Vec<LeaseKey> =
             keys.into_iter().filter(|key| !self.known.contains_key(key)).collect();
@@ -204,6 +221,17 @@ impl EtcdStore {
                 // Deleted, as it should be.
                 (Change::Delete(_), Put::Refused(None, _)) => (None, Vec::new(), false),
                 (_, Put::Refused(now, taken)) => (now, taken, true),
+                // What is kept for whichever NIC asks first has to go to this one.
+                (_, Put::KeptForAny(kept)) => {
+                    let (any, lease) = (kept.lease.key.clone(), kept.lease.clone());
+                    copies.push(Change::Put(lease.clone()));
+                    if self.known.insert(any.clone(), kept).is_none() {
+                        self.watch_too(&any);
+                    }
+                    let now = Some(Box::new(lease));
+                    refused.push(Refused { key: any, now, taken: Vec::new() });
+                    (self.known.get(key).cloned(), Vec::new(), true)
+                }
             };
             if taken.is_empty() {
                 self.taken.remove(key);
@@ -308,9 +336,12 @@ async fn write<'a>(
     // Too many for one transaction: what is given up first, then what takes it.
     let (gone, kept): (Vec<_>, Vec<_>) =
         group.into_iter().partition(|step| matches!(step.change, Change::Delete(_)));
-    for Step { change, base } in gone.into_iter().chain(kept) {
+    for Step { change, base, for_any } in gone.into_iter().chain(kept) {
         let put = match change {
-            Change::Put(lease) => transaction::put(connection, layout, lease, base).await?,
+            Change::Put(lease) => {
+                let proposal = Proposal { lease, base, for_any };
+                transaction::put(connection, layout, proposal).await?
+            }
             Change::Delete(key) => {
                 let left = transaction::delete(connection, layout, key, base).await?;
                 Put::Refused(left, Vec::new())

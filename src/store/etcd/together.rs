@@ -8,7 +8,7 @@ use etcd_client::{Compare, CompareOp, Txn, TxnOp};
 
 use super::connection::Connection;
 use super::keys::Layout;
-use super::transaction::{self, Known, Put};
+use super::transaction::{self, ForAnyNic, Known, Put};
 use crate::lease::{Holding, Lease, LeaseKey};
 use crate::store::{Change, StoreError};
 
@@ -17,6 +17,7 @@ use crate::store::{Change, StoreError};
 pub(super) struct Step<'a> {
     pub(super) change: &'a Change,
     pub(super) base: Option<Known>,
+    pub(super) for_any: ForAnyNic,
 }
 
 impl Step<'_> {
@@ -200,7 +201,11 @@ mod tests {
             Change::Delete(key("gone")),
         ];
         let bases = [base("a", 1), None, base("b", 2), base("c", 3), base("gone", 4)];
-        let steps = changes.iter().zip(bases).map(|(change, base)| Step { change, base });
+        let steps = changes.iter().zip(bases).map(|(change, base)| Step {
+            change,
+            base,
+            for_any: ForAnyNic::NotThere,
+        });
         let groups: Vec<Vec<&str>> = groups(steps.collect())
             .iter()
             .map(|group| group.iter().map(|step| step.change.key().vm.as_str()).collect())
