@@ -33,6 +33,25 @@ fn check_says_what_several_nodes_have_to_mind_if_there_are_ranges() {
 }
 
 #[test]
+fn check_names_the_leases_that_the_ranges_have_left_behind() {
+    let node = Node::good();
+    let mut store = store::open(&node.config().store, "node-a").unwrap();
+    store.load().unwrap();
+    let leases = [lease("demo/inside", [10, 0, 0, 9]), lease("demo/left", [10, 0, 0, 200])];
+    store.write(&leases.map(Change::Put)).unwrap();
+    let held = "note: the leases were not looked at: ";
+    let output = node.run(&["check"]);
+    assert!(stdout(&output).contains(held), "{}", stdout(&output));
+    drop(store);
+    let output = node.run(&["check"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = stdout(&output);
+    let left = "note: network lab: demo/left default holds 10.0.0.200, outside the ranges; it \
+                keeps that until it is released\n";
+    assert!(text.ends_with(left) && !text.contains("demo/inside"), "{text}");
+}
+
+#[test]
 fn check_names_every_fault_with_file_line_and_column_and_exits_78() {
     let node = Node::new("[ipv4]\nsubnett = \"10.0.0.0/24\"\n");
     let output = node.run(&["check"]);
@@ -108,13 +127,10 @@ fn leases_are_reserved_moved_and_released_where_no_daemon_runs() {
         if code == 0 { stdout(&output) } else { stderr(&output) }
     };
     fs::create_dir(node.directory.path().join("store")).unwrap();
-    assert_eq!(
-        run(&["reserve", "demo/a", "10.0.0.5"], 0),
-        "demo/a default holds 10.0.0.5 in lab\n"
-    );
+    assert_eq!(run(&["reserve", "demo/a", "10.0.0.5"], 0), "demo/a holds 10.0.0.5 in lab\n");
     // Another VM's, the network's own, another network's.
     let held = run(&["reserve", "demo/b", "10.0.0.5"], 78);
-    assert!(held.starts_with("10.0.0.5 is held by demo/a default, wanted for demo/b"), "{held}");
+    assert!(held.starts_with("10.0.0.5 is held by demo/a *, wanted for demo/b"), "{held}");
     assert!(run(&["reserve", "demo/b", "10.0.0.1"], 78).contains("cannot give 10.0.0.1"));
     assert!(run(&["reserve", "demo/b", "10.9.0.1"], 64).contains("no network's subnet"));
     assert!(run(&["move", "10.0.0.6", "demo/b"], 78).contains("nobody holds 10.0.0.6"));
@@ -137,6 +153,8 @@ fn what_is_exported_is_imported_again_and_a_file_with_a_fault_changes_nothing() 
     let run = |arguments: &[&str]| node.run(&[&["leases"], arguments].concat());
     assert_eq!(run(&["reserve", "demo/a", "10.0.0.5"]).status.code(), Some(0));
     assert_eq!(run(&["reserve", "demo/b", "10.0.0.6", "--nic", "net1"]).status.code(), Some(0));
+    // The VM's only NIC is meant.
+    assert_eq!(run(&["reserve", "demo/b", "10.0.0.7"]).status.code(), Some(0));
     for format in ["json", "csv"] {
         let exported = stdout(&run(&["export", "--format", format]));
         fs::write(place(format), &exported).unwrap();
@@ -149,7 +167,8 @@ fn what_is_exported_is_imported_again_and_a_file_with_a_fault_changes_nothing() 
         let again = rows(&stdout(&run(&["list", "--json"])));
         let held: Vec<_> =
             again.iter().map(|row| (&row["vm"], &row["nic"], &row["ipv4"])).collect();
-        assert_eq!(held[1], (&"demo/b".into(), &"net1".into(), &"10.0.0.6".into()), "{format}");
+        assert_eq!(held[0], (&"demo/a".into(), &"*".into(), &"10.0.0.5".into()), "{format}");
+        assert_eq!(held[1], (&"demo/b".into(), &"net1".into(), &"10.0.0.7".into()), "{format}");
         assert_eq!(held.len(), 2);
     }
     // The second host's address is the gateway's: the first gets none either.
@@ -164,10 +183,58 @@ fn what_is_exported_is_imported_again_and_a_file_with_a_fault_changes_nothing() 
     assert!(!stdout(&run(&["list"])).contains("web-1"));
     fs::write(place("hosts"), hosts.replace("10.0.0.1,", "10.0.0.21,")).unwrap();
     let shown = stdout(&run(&[&arguments[..], &["--dry-run"]].concat()));
-    assert!(shown.starts_with("demo/web-1 default would hold 10.0.0.20 in lab\n"), "{shown}");
+    assert!(shown.starts_with("demo/web-1 would hold 10.0.0.20 in lab\n"), "{shown}");
     assert!(!stdout(&run(&["list"])).contains("web-1"));
     assert_eq!(run(&arguments).status.code(), Some(0));
     assert!(stdout(&run(&["list", "--vm", "web", "--limit", "1"])).ends_with("1 of 2\n"));
+}
+
+#[test]
+fn delegated_prefixes_are_reserved_moved_exported_and_imported_as_addresses_are() {
+    let node = Node::new(
+        "[ipv4]\nsubnet = \"10.0.0.0/24\"\ngateway = \"10.0.0.1\"\n\
+         [ipv6]\nsubnet = \"2001:db8::/64\"\ngateway = \"fe80::1\"\n\
+         delegate = { pool = \"2001:db8:8000::/40\", length = 56 }\n",
+    );
+    fs::create_dir(node.directory.path().join("store")).unwrap();
+    let run = |arguments: &[&str], code: i32| {
+        let output = node.run(&[&["leases"], arguments].concat());
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
+        if code == 0 { stdout(&output) } else { stderr(&output) }
+    };
+    let (first, second) = ("2001:db8:8000:100::/56", "2001:db8:8000:200::/56");
+    let said = run(&["reserve", "demo/a", first, "10.0.0.5", "--nic", "net1"], 0);
+    assert_eq!(said, format!("demo/a net1 holds {first} and 10.0.0.5 in lab\n"));
+    run(&["reserve", "demo/b", second, "--nic", "net1"], 0);
+    assert!(run(&["reserve", "demo/c", first], 78).contains("is held by demo/a net1"));
+    assert!(run(&["reserve", "demo/c", first, second], 64).contains("one of each"));
+    assert!(run(&["reserve", "demo/c", "2001:db8:8000:300::/64"], 78).contains("length 56"));
+    assert!(run(&["reserve", "demo/c", "2001:db8:1::/56"], 64).contains("no network's `delegate`"));
+    run(&["move", first, "demo/b", "--nic", "net1"], 0);
+    let list = run(&["list"], 0);
+    assert!(list.lines().next().unwrap().contains("IPV6  PREFIX"), "{list}");
+    let held = |node: &Node| -> Vec<(String, Option<String>, Option<String>)> {
+        let json = stdout(&node.run(&["leases", "list", "--json"]));
+        let rows: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+        let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+        let held = |row: &serde_json::Value| {
+            (text(&row["vm"]).unwrap(), text(&row["ipv4"]), text(&row["prefix"]))
+        };
+        rows.iter().map(held).collect()
+    };
+    let expected = [
+        ("demo/a".to_owned(), Some("10.0.0.5".to_owned()), None),
+        ("demo/b".to_owned(), None, Some(first.to_owned())),
+    ];
+    assert_eq!(held(&node), expected);
+    for format in ["json", "csv"] {
+        let file = node.directory.path().join(format);
+        fs::write(&file, run(&["export", "--format", format], 0)).unwrap();
+        run(&["release", "demo/a", "--yes"], 0);
+        run(&["release", "demo/b", "--yes"], 0);
+        run(&["import", file.to_str().unwrap()], 0);
+        assert_eq!(held(&node), expected, "{format}");
+    }
 }
 
 #[test]

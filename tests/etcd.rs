@@ -13,13 +13,14 @@ use std::fs;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use leasehold::config::{self, Etcd, Store};
-use leasehold::lease::{Lease, LeaseChange, LeaseKey, LeaseTable, Occasion};
+use leasehold::lease::{Edit, Holding, Lease, LeaseChange, LeaseKey, LeaseTable, Occasion};
 use leasehold::network::Network;
-use leasehold::store::{self, Change, Holding, LeaseStore, Loaded, News, StoreError};
+use leasehold::store::{self, Change, LeaseStore, Loaded, News, StoreError, Wanted};
 use leasehold::time::Wall;
 use tokio::runtime::Runtime;
 
@@ -125,6 +126,91 @@ in_a_world! {
         cluster.etcdctl(&["compact", &revision["header"]["revision"].to_string()]);
         there.write(vec![Change::Delete(key("demo/web-1"))]).unwrap();
         hears(&|said| *said == News::Lease(key("demo/web-1"), None), &mut news);
+    }
+
+    fn a_node_changes_leases_that_only_etcd_knows() {
+        let cluster = Cluster::start(1, &[]);
+        let mut here = Node::new("node-a", cluster.config());
+        let mut there = Node::new("node-b", cluster.config());
+        let address = |lease: &Lease| Holding::Address(lease.ipv4.unwrap().into());
+        let first = there.serve("demo/moves").unwrap();
+        let second = there.serve("demo/goes").unwrap();
+        let third = there.serve("demo/stays").unwrap();
+        assert!(here.table.is_empty());
+        // Whose it is, is found by the address or by the name alike.
+        let blue = || first.key.network.clone();
+        here.find(&[
+            Wanted::Holder(blue(), address(&first)),
+            Wanted::Lease(second.key.clone()),
+            Wanted::Holder(blue(), address(&third)),
+            Wanted::Lease(key("demo/nobody")),
+            Wanted::Holder(blue(), "10.20.0.99".parse().unwrap()),
+        ]);
+        assert_eq!(here.table.len(), 3);
+        let edits = [
+            Edit::Move { key: key("demo/new"), holding: address(&first) },
+            Edit::Release { key: second.key.clone() },
+        ];
+        here.edit(&edits).unwrap();
+        let held: Vec<_> =
+            every_lease(&cluster).into_iter().map(|lease| (lease.key, lease.ipv4)).collect();
+        assert_eq!(held, [(key("demo/new"), first.ipv4), (third.key.clone(), third.ipv4)]);
+        // What another node has changed since is not overwritten.
+        let edit = Edit::Move { key: key("demo/late"), holding: address(&third) };
+        there.write(vec![Change::Delete(third.key.clone())]).unwrap();
+        there.serve("demo/stays").unwrap();
+        there.table.arrived(&third.key, Occasion { node: "node-b", wall: Wall(2_000) });
+        let heard = there.table.get(&third.key).unwrap().clone();
+        there.write(vec![Change::Put(heard.clone())]).unwrap();
+        assert_eq!(here.edit(&[edit]), Err("refused".to_owned()));
+        assert!(every_lease(&cluster).contains(&heard));
+    }
+
+    fn what_one_node_holds_for_whichever_nic_is_served_by_another() {
+        let cluster = Cluster::start(1, &[]);
+        let mut here = Node::new("node-a", cluster.config());
+        let mut there = Node::new("node-b", cluster.config());
+        let any = key("demo/any").for_any_nic();
+        let held: Holding = "10.20.0.7".parse().unwrap();
+        let hold = |held| Edit::Hold { key: any.clone(), holdings: vec![held], hostname: None };
+        here.edit(&[hold(held)]).unwrap();
+        // The other node knows nothing of it, nor does this one after a restart.
+        let mut here = here.restart();
+        let served = there.serve("demo/any").unwrap();
+        assert_eq!(served.ipv4, Some([10, 20, 0, 7].into()));
+        assert_eq!(every_lease(&cluster), std::slice::from_ref(&served));
+        let names = |names: &str| {
+            cluster.etcdctl(&["get", "--prefix", "/leasehold/v1/", "--keys-only"]).contains(names)
+        };
+        assert!(names("/addresses/blue/10.20.0.7\n") && !names("demo%2Fany/*"));
+        // It has a NIC by now, and that is the one that is meant.
+        here.find(&[Wanted::Vm(any.clone())]);
+        here.edit(&[hold("10.20.0.8".parse().unwrap())]).unwrap();
+        let leases = every_lease(&cluster);
+        assert_eq!(leases.len(), 1);
+        assert_eq!((&leases[0].key, leases[0].ipv4), (&served.key, Some([10, 20, 0, 8].into())));
+        assert!(names("/addresses/blue/10.20.0.8\n") && !names("10.20.0.7"));
+    }
+
+    fn a_vm_that_waits_is_served_soon_after_a_long_outage() {
+        let mut cluster = Cluster::start(1, &[]);
+        let mut node = Node::new("node-a", cluster.config());
+        node.serve("demo/web-1").unwrap();
+        let mut news = node.store.watch().unwrap();
+        cluster.kill(0);
+        assert!(node.try_serve("demo/web-2").is_err());
+        // Long enough that a node with no VM waiting looks for etcd every few seconds only.
+        thread::sleep(Duration::from_secs(8));
+        while news.try_recv().is_ok() {}
+        cluster.run(0);
+        let returned = Instant::now();
+        node.runtime.block_on(async {
+            while news.recv().await.expect("it goes on") != News::Up {}
+        });
+        let took = returned.elapsed();
+        assert!(took < Duration::from_secs(10), "{took:?}");
+        assert!(node.serve("demo/web-2").is_some());
+        println!("heard of {took:?} after etcd's return");
     }
 
     fn without_etcd_a_node_knows_its_leases_over_a_restart() {
@@ -295,6 +381,29 @@ impl Node {
         Ok(is_done)
     }
 
+    /// Takes over what etcd has, as the daemon does before an edit.
+    fn find(&mut self, wanted: &[Wanted]) {
+        for lease in self.store.find(wanted).unwrap() {
+            self.table.adopt(lease);
+        }
+    }
+
+    fn edit(&mut self, edits: &[Edit]) -> Result<(), String> {
+        let networks = [Arc::new(self.network.clone())];
+        let occasion = Occasion { node: self.name, wall: Wall(1_000) };
+        let keys =
+            self.table.edit(&networks, edits, occasion).map_err(|errors| format!("{errors:?}"))?;
+        let change = |key: &LeaseKey| match self.table.get(key) {
+            Some(lease) => Change::Put(lease.clone()),
+            None => Change::Delete(key.clone()),
+        };
+        let changes = keys.iter().map(change).collect();
+        match self.write(changes).map_err(|error| error.to_string())? {
+            true => Ok(()),
+            false => Err("refused".to_owned()),
+        }
+    }
+
     /// Gives a VM its lease; `None`: there is no address left.
     fn try_serve(&mut self, vm: &str) -> Result<Option<Lease>, StoreError> {
         loop {
@@ -311,7 +420,9 @@ impl Node {
                 self.table.arrived(&key(vm), occasion);
             }
             let lease = self.table.get(&key(vm)).expect("it was assigned").clone();
-            let written = self.write(vec![Change::Put(lease.clone())]);
+            let took = given.took.map(Change::Delete);
+            let written =
+                self.write(took.into_iter().chain([Change::Put(lease.clone())]).collect());
             if written.is_err() {
                 self.table.remove(&key(vm));
             }

@@ -262,6 +262,7 @@ fn what_a_damaged_row_names_is_kept_for_its_own_nic() {
         owner,
         ipv4: Some(address),
         ipv6: None,
+        prefix: None,
     };
     let mut table = LeaseTable::default();
     table.withhold(&withheld(Some(key(1, 0)), first));
@@ -394,7 +395,7 @@ fn an_address_outside_the_subnet_is_replaced_and_one_outside_the_range_is_kept()
     let old = table.assign(&wide, &key(1, 0), OCCASION).lease.ipv4;
     assert_eq!(table.outside_ranges(&wide).count(), 0);
     assert_eq!(table.assign(&narrow, &key(1, 0), OCCASION).lease.ipv4, old);
-    let outside: Vec<_> = table.outside_ranges(&narrow).map(|lease| lease.ipv4).collect();
+    let outside: Vec<_> = table.outside_ranges(&narrow).map(|(lease, _)| lease.ipv4).collect();
     assert_eq!(outside, [old]);
     let mut moved = network("10.9.0.10", "10.9.0.19", OnDecline::Keep);
     moved.ipv4.as_mut().unwrap().subnet = "10.9.0.0/16".parse().unwrap();

@@ -3,9 +3,12 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use super::{ExitStatus, Failure, against, counted, print};
+use super::{ExitStatus, Failure, against, client, counted, leases, print};
 use crate::config::{self, Colors, Config, Store};
+use crate::control::{Answer, Request};
+use crate::lease::LeaseTable;
 use crate::network::Network;
+use crate::store;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -35,7 +38,30 @@ pub(super) fn check(path: &Path, options: &Options) -> Result<(), Failure> {
         some => format!(", {}", counted(some, "warning")),
     };
     let note = several_nodes(&config).unwrap_or_default();
-    print(&format!("{}: ok, {networks}, {sources}{warnings}\n{note}", path.display()))
+    let leases = outside_ranges(&config);
+    print(&format!("{}: ok, {networks}, {sources}{warnings}\n{note}{leases}", path.display()))
+}
+
+/// Names the leases that the ranges have left behind: of the daemon's, or of its store where none
+/// runs.
+fn outside_ranges(config: &Config) -> String {
+    let leases = match client::ask(&config.control_socket, &Request::Leases) {
+        Ok(Answer::Leases(rows)) => Ok(leases::stored(rows)),
+        Ok(_) => return String::new(),
+        Err(error) if error.code == ExitStatus::Unavailable => match store::peek(&config.store) {
+            Some(found) => found,
+            None => return String::new(),
+        },
+        Err(error) => Err(error.text),
+    };
+    let lines = match leases {
+        Ok(leases) => {
+            let (table, _) = LeaseTable::load(leases);
+            table.name_outside_ranges(&config.networks, NAMED)
+        }
+        Err(error) => vec![format!("the leases were not looked at: {error}")],
+    };
+    lines.into_iter().map(|line| format!("note: {line}\n")).collect()
 }
 
 /// Says what holds where several nodes have such files; `None`: there is nothing to mind.
@@ -70,3 +96,6 @@ pub(super) fn load(path: &Path) -> Result<Config, Failure> {
         Failure::new(ExitStatus::Config, text)
     })
 }
+
+/// How many leases of one network are named for lying outside its ranges.
+const NAMED: usize = 10;

@@ -116,9 +116,12 @@ impl Page {
             return;
         }
         self.title("Addresses");
+        let width = explanation.addresses.iter().map(|address| address.family.len()).max();
+        let width = width.unwrap_or(0);
         for address in &explanation.addresses {
             let text = or_dash(address.address.as_deref());
-            let _ = writeln!(self.0, "  {}  {text}\n        {}", address.family, address.origin);
+            let _ = writeln!(self.0, "  {:width$}  {text}", address.family);
+            let _ = writeln!(self.0, "  {:width$}  {}", "", address.origin);
         }
         match &explanation.lease {
             None => {
@@ -251,6 +254,7 @@ mod tests {
                 mac: None,
                 ipv4: None,
                 ipv6: None,
+                prefix: None,
                 hostname: None,
                 state: PortState::NoNetwork,
                 reason: Some("no network fits".to_owned()),

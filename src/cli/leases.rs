@@ -10,8 +10,9 @@ use super::table::{or_dash, render};
 use super::{ExitStatus, Failure, ListOptions, check, client, print, print_json};
 use crate::config::Config;
 use crate::control::{Answer, LeaseRow, RegisteredRow, Request};
-use crate::lease::Lease;
+use crate::lease::{Lease, LeaseKey};
 use crate::store;
+use crate::time::Wall;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -165,6 +166,28 @@ fn from_store(config: &Config) -> Option<Result<Vec<LeaseRow>, Failure>> {
     })
 }
 
+/// Makes leases of a listing again; what cannot be read holds no address here.
+pub(super) fn stored(rows: Vec<LeaseRow>) -> Vec<Lease> {
+    let lease = |row: LeaseRow| {
+        Some(Lease {
+            key: LeaseKey {
+                network: row.network.parse().ok()?,
+                vm: row.vm.parse().ok()?,
+                nic: row.nic.parse().ok()?,
+            },
+            ipv4: row.ipv4.and_then(|address| address.parse().ok()),
+            ipv6: row.ipv6.and_then(|address| address.parse().ok()),
+            prefix: row.prefix.and_then(|prefix| prefix.parse().ok()),
+            hostname: row.hostname,
+            created: Wall::default(),
+            node: row.node,
+            last_seen: None,
+            conflict: row.conflict,
+        })
+    };
+    rows.into_iter().filter_map(lease).collect()
+}
+
 fn is_about(row: &LeaseRow, subject: &str) -> bool {
     row.vm == subject
         || [&row.ipv4, &row.ipv6, &row.prefix]
@@ -173,19 +196,27 @@ fn is_about(row: &LeaseRow, subject: &str) -> bool {
 }
 
 fn listing(rows: &[LeaseRow]) -> String {
-    let header = ["NETWORK", "VM", "NIC", "IPV4", "IPV6", "HOSTNAME", "NODE", "LAST SEEN"];
+    // Few networks delegate: only where one does is there a column for it.
+    let has_prefix = rows.iter().any(|row| row.prefix.is_some());
+    let mut header = vec!["NETWORK", "VM", "NIC", "IPV4", "IPV6"];
+    header.extend(has_prefix.then_some("PREFIX"));
+    header.extend(["HOSTNAME", "NODE", "LAST SEEN"]);
     let row = |row: &LeaseRow| {
         let seen = or_dash(row.last_seen.as_deref());
-        vec![
+        let mut cells = vec![
             row.network.clone(),
             row.vm.clone(),
             row.nic.clone(),
             or_dash(row.ipv4.as_deref()),
             or_dash(row.ipv6.as_deref()),
+        ];
+        cells.extend(has_prefix.then(|| or_dash(row.prefix.as_deref())));
+        cells.extend([
             or_dash(row.hostname.as_deref()),
             row.node.clone(),
             if row.conflict { format!("{seen} CONFLICT") } else { seen },
-        ]
+        ]);
+        cells
     };
     render(&header, rows.iter().map(row).collect())
 }

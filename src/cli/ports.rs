@@ -21,7 +21,10 @@ fn listing(rows: &[PortRow]) -> String {
         return "no ports: no source names one yet; `leasehold status` lists the sources\n"
             .to_owned();
     }
-    let header = ["INTERFACE\nNETWORK", "VM\nLAST EXCHANGE", "STATE", "IPV4\nIPV6"];
+    // Few networks delegate: only where one does is there a third line.
+    let has_prefix = rows.iter().any(|row| row.prefix.is_some());
+    let addresses = if has_prefix { "IPV4\nIPV6\nPREFIX" } else { "IPV4\nIPV6" };
+    let header = ["INTERFACE\nNETWORK", "VM\nLAST EXCHANGE", "STATE", addresses];
     let mut ports_of: HashMap<&str, usize> = HashMap::new();
     for vm in rows.iter().filter_map(|row| row.vm.as_deref()) {
         *ports_of.entry(vm).or_default() += 1;
@@ -57,11 +60,12 @@ fn cells(row: &PortRow, nic: Option<String>) -> Vec<String> {
     };
     let vm = or_dash(row.vm.as_deref());
     let vm = nic.map_or_else(|| vm.clone(), |nic| format!("{vm}\n{nic}"));
+    let addresses = two_lines(row.ipv4.as_deref(), row.ipv6.as_deref());
     vec![
         two_lines(Some(&row.interface), row.network.as_deref()),
         two_lines(Some(&vm), exchange.as_deref()),
         row.state.as_str().to_owned(),
-        two_lines(row.ipv4.as_deref(), row.ipv6.as_deref()),
+        row.prefix.iter().fold(addresses, |lines, prefix| format!("{lines}\n{prefix}")),
     ]
 }
 
@@ -80,6 +84,7 @@ mod tests {
             mac: None,
             ipv4: None,
             ipv6: None,
+            prefix: None,
             hostname: None,
             state,
             reason: None,
@@ -113,6 +118,26 @@ blue       01:53:09 dhcpv4 request > ack                       2001:db8:20::1:a9
 patch-7    -                                     unidentified  -
 
 patch-7: unidentified: no vm-id in external_ids
+";
+        assert_eq!(listing(&rows), expected);
+    }
+
+    #[test]
+    fn a_delegated_prefix_stands_on_a_third_line() {
+        let prefix = Some("2001:db8:8000:200::/56".to_owned());
+        let rows = [
+            PortRow { prefix, ..served("vnet0", "3f2b8c1e-0d5a-4b7e-9c11-5a6d7e8f9a01") },
+            served("vnet1", "db-1"),
+        ];
+        let expected = "\
+INTERFACE  VM                                    STATE    IPV4
+NETWORK    LAST EXCHANGE                                  IPV6
+                                                          PREFIX
+vnet0      3f2b8c1e-0d5a-4b7e-9c11-5a6d7e8f9a01  serving  10.20.0.10
+blue       01:53:09 dhcpv4 request > ack                  2001:db8:20::1:a934
+                                                          2001:db8:8000:200::/56
+vnet1      db-1                                  serving  10.20.0.10
+blue       01:53:09 dhcpv4 request > ack                  2001:db8:20::1:a934
 ";
         assert_eq!(listing(&rows), expected);
     }

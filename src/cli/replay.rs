@@ -14,7 +14,6 @@ use super::{ExitStatus, Failure, check, leases, print};
 use crate::binding::{Binding, PortFacts};
 use crate::clock;
 use crate::config::Config;
-use crate::control::LeaseRow;
 use crate::lease::{Assignment, Lease, LeaseKey, LeaseTable, NicName, Occasion, VmId};
 use crate::network::Network;
 use crate::outcome::{DropReason, Outcome, Protocol, Verdict};
@@ -23,7 +22,6 @@ use crate::replay::{
     Replay, Told,
 };
 use crate::responder::Turn;
-use crate::time::Wall;
 use crate::wire::{Frame, Mac};
 
 #[derive(Debug, clap::Args)]
@@ -107,7 +105,7 @@ struct Port {
 impl Port {
     fn find(path: &Path, config: &Config, options: &Options) -> Result<Self, Failure> {
         let (network, template) = choose_network(config, options)?;
-        let leases = if options.store { stored(leases::rows(path)?) } else { Vec::new() };
+        let leases = if options.store { leases::stored(leases::rows(path)?) } else { Vec::new() };
         let key = LeaseKey {
             network: network.name.clone(),
             vm: options.vm.clone(),
@@ -210,7 +208,8 @@ fn choose_nic(leases: &[Lease], network: &Network, options: &Options) -> Result<
     let leased = leases
         .iter()
         .filter(|lease| lease.key.vm == *vm && lease.key.network == *name)
-        .map(|lease| &lease.key.nic);
+        .map(|lease| &lease.key.nic)
+        .filter(|nic| !nic.is_any());
     let entries = network.vms.iter().filter(|entry| entry.id == *vm);
     let nics: BTreeSet<&NicName> =
         leased.chain(entries.filter_map(|entry| entry.nic.as_ref())).collect();
@@ -226,28 +225,6 @@ fn choose_nic(leases: &[Lease], network: &Network, options: &Options) -> Result<
             )))
         }
     }
-}
-
-/// Makes leases of a listing again; what cannot be read holds no address here.
-fn stored(rows: Vec<LeaseRow>) -> Vec<Lease> {
-    let lease = |row: LeaseRow| {
-        Some(Lease {
-            key: LeaseKey {
-                network: row.network.parse().ok()?,
-                vm: row.vm.parse().ok()?,
-                nic: row.nic.parse().ok()?,
-            },
-            ipv4: row.ipv4.and_then(|address| address.parse().ok()),
-            ipv6: row.ipv6.and_then(|address| address.parse().ok()),
-            prefix: row.prefix.and_then(|prefix| prefix.parse().ok()),
-            hostname: row.hostname,
-            created: Wall::default(),
-            node: row.node,
-            last_seen: None,
-            conflict: row.conflict,
-        })
-    };
-    rows.into_iter().filter_map(lease).collect()
 }
 
 /// One run through a capture.

@@ -99,9 +99,9 @@ pub struct Condition {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct AddressOrigin {
-    /// `ipv4` or `ipv6`.
+    /// `ipv4`, `ipv6` or, for a delegated prefix, `prefix`.
     pub family: String,
-    /// The address, if there is one.
+    /// The address or prefix, if there is one.
     pub address: Option<String>,
     /// Where it comes from, or why there is none.
     pub origin: String,

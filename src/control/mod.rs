@@ -98,6 +98,9 @@ pub struct PortRow {
     pub ipv4: Option<String>,
     /// The leased IPv6 address.
     pub ipv6: Option<String>,
+    /// The prefix that is delegated to the VM.
+    #[serde(default)]
+    pub prefix: Option<String>,
     /// The leased host name.
     pub hostname: Option<String>,
     /// What is being done for the port.

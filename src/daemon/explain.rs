@@ -180,7 +180,7 @@ fn vlans(port: &Port) -> Option<String> {
     })
 }
 
-/// Says of each family where its address comes from.
+/// Says of each family where its address comes from, and where the delegated prefix does.
 fn origins(network: &Network, assignment: &Assignment) -> Vec<AddressOrigin> {
     let lease = &assignment.lease;
     let entry = network.vm_entry(&lease.key.vm, &lease.key.nic);
@@ -195,7 +195,7 @@ fn origins(network: &Network, assignment: &Assignment) -> Vec<AddressOrigin> {
             lacks: assignment.no_ipv4.as_ref(),
         };
         let address = lease.ipv4.map(|address| address.to_string());
-        origins.push(origin.told("ipv4", address));
+        origins.push(origin.told("ipv4", "ranges", address));
     }
     if let Some(ipv6) = &network.ipv6 {
         let origin = Origin {
@@ -206,7 +206,18 @@ fn origins(network: &Network, assignment: &Assignment) -> Vec<AddressOrigin> {
             lacks: assignment.no_ipv6.as_ref(),
         };
         let address = lease.ipv6.map(|address| address.to_string());
-        origins.push(origin.told("ipv6", address));
+        origins.push(origin.told("ipv6", "ranges", address));
+    }
+    if let Some(delegation) = network.ipv6.as_ref().and_then(|ipv6| ipv6.delegation.as_ref()) {
+        let origin = Origin {
+            reserved: entry.and_then(|entry| entry.prefix) == lease.prefix
+                && lease.prefix.is_some(),
+            first_choice: fresh.prefix == lease.prefix,
+            in_ranges: lease.prefix.is_some_and(|prefix| delegation.may_hold(prefix)),
+            lacks: assignment.no_prefix.as_ref(),
+        };
+        let prefix = lease.prefix.map(|prefix| prefix.to_string());
+        origins.push(origin.told("prefix", "pool", prefix));
     }
     origins
 }
@@ -227,19 +238,20 @@ struct Origin<'a> {
 }
 
 impl Origin<'_> {
-    fn told(&self, family: &str, address: Option<String>) -> AddressOrigin {
+    fn told(&self, family: &str, place: &str, address: Option<String>) -> AddressOrigin {
         let mut origin = match &address {
             None if self.lacks.is_some() => String::new(),
             None => "the guest makes its own by SLAAC".to_owned(),
             Some(_) if self.reserved => "reserved by the VM's [[vm]] entry".to_owned(),
             Some(_) if self.in_ranges && self.first_choice => {
-                "from the ranges: the one that the hash of network, VM and NIC prefers".to_owned()
+                format!("from the {place}: the one that the hash of network, VM and NIC prefers")
             }
             Some(_) if self.in_ranges => {
-                "from the ranges: the one that the hash prefers was taken, or a lease was kept"
-                    .to_owned()
+                format!(
+                    "from the {place}: the one that the hash prefers was taken, or a lease was kept"
+                )
             }
-            Some(_) => "kept from before: it lies outside today's ranges".to_owned(),
+            Some(_) => format!("kept from before: it lies outside today's {place}"),
         };
         if let Some(lacks) = self.lacks {
             if !origin.is_empty() {

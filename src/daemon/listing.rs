@@ -106,6 +106,11 @@ impl Supervisor {
                 .ipv6
                 .as_ref()
                 .map(|ipv6| family(self.table.ipv6_usage(&network.name, &ipv6.pool))),
+            prefixes: network
+                .ipv6
+                .as_ref()
+                .and_then(|ipv6| ipv6.delegation.as_ref())
+                .map(|pool| family(self.table.prefix_usage(&network.name, pool))),
         }
     }
 
@@ -127,6 +132,7 @@ impl Supervisor {
             mac: mac.map(|mac| mac.to_string()),
             ipv4: lease.and_then(|lease| lease.ipv4).map(|address| address.to_string()),
             ipv6: lease.and_then(|lease| lease.ipv6).map(|address| address.to_string()),
+            prefix: lease.and_then(|lease| lease.prefix).map(|prefix| prefix.to_string()),
             hostname: lease.and_then(|lease| lease.hostname.clone()),
             state: entry.state,
             reason: (!reasons.is_empty()).then(|| reasons.join("; ")),

@@ -209,7 +209,7 @@ fn say_up(config: &Config, table: &LeaseTable) {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    for line in reload::outside_ranges(config, table) {
+    for line in table.count_outside_ranges(&config.networks) {
         tracing::info!("{line}");
     }
 }

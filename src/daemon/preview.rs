@@ -48,6 +48,7 @@ impl Supervisor {
         if ports.is_empty() {
             self.compare_networks(new, &mut notes);
         }
+        notes.lines.extend(self.table.name_outside_ranges(&new.networks, NAMED));
         let changes = notes.changes || !ports.is_empty();
         PlanOutcome { errors: Vec::new(), ports, notes: notes.lines, changes }
     }
@@ -229,6 +230,9 @@ fn differences(
     };
     names.into_iter().map(change).filter(|change| change.now != change.then).collect()
 }
+
+/// How many leases of one network are named for lying outside its ranges.
+const NAMED: usize = 10;
 
 #[cfg(test)]
 mod tests {

@@ -36,6 +36,9 @@ impl Supervisor {
         let occasion = Occasion { node: &self.config.node, wall };
         let assignment = self.table.assign(network, key, occasion);
         self.writes.note(key, assignment.change);
+        if let Some(took) = &assignment.took {
+            self.writes.note(took, LeaseChange::Addresses);
+        }
         assignment
     }
 

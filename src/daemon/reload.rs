@@ -7,8 +7,6 @@ use super::supervisor::Supervisor;
 use crate::clock;
 use crate::config::Config;
 use crate::control::ReloadOutcome;
-use crate::lease::LeaseTable;
-use crate::network::Network;
 
 impl Supervisor {
     /// Reads the files anew; a file with an error replaces nothing.
@@ -81,22 +79,8 @@ impl Supervisor {
         concerned.extend(self.claims.interfaces().map(str::to_owned));
         let ports = concerned.len();
         self.reconcile(concerned).await;
-        lines.extend(outside_ranges(&self.config, &self.table));
+        lines.extend(self.table.count_outside_ranges(&self.config.networks));
         lines.push(format!("networks in force: {}; ports: {ports}", self.config.networks.len()));
         lines
     }
-}
-
-/// Says of each network how many leases lie outside its ranges: after ranges have moved, that is
-/// how many VMs have not.
-pub(super) fn outside_ranges(config: &Config, table: &LeaseTable) -> Vec<String> {
-    let line = |network: &Arc<Network>| match table.outside_ranges(network).count() {
-        0 => None,
-        outside => Some(format!(
-            "network {}: leases outside its ranges: {outside}; each VM keeps its address until it \
-             is released",
-            network.name
-        )),
-    };
-    config.networks.iter().filter_map(line).collect()
 }

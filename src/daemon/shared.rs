@@ -8,8 +8,8 @@ use super::supervisor::Supervisor;
 use crate::clock;
 use crate::config::Store;
 use crate::control::PortState;
-use crate::lease::{Assignment, LeaseChange, LeaseKey, NoAddress};
-use crate::store::{Holding, News, Refused};
+use crate::lease::{Assignment, Holding, LeaseChange, LeaseKey, NoAddress};
+use crate::store::{News, Refused};
 
 impl Supervisor {
     /// Takes back a change that the store refused. Returns the leases that it concerns.

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::claims::Claims;
 use super::consumption::{Applied, Consumption};
 use super::control_socket::{Asked, Said};
-use super::edits::PendingEdits;
+use super::edits::{AskedEdit, FoundForEdit, PendingEdits};
 use super::links::Links;
 use super::metrics_server::MetricsServer;
 use super::plan::{Plan, Service, plan};
@@ -101,7 +101,9 @@ pub(super) struct Supervisor {
     pub(super) edits: PendingEdits,
     pub(super) reload_error: Option<String>,
     ready: Arc<AtomicBool>,
-    store: StoreHandle,
+    pub(super) store: StoreHandle,
+    /// Where the store's answer about an edit goes.
+    pub(super) found: mpsc::Sender<FoundForEdit>,
     store_thread: StoreThread,
     /// Ports that could not be started: tried again by the timer, or when a place is free.
     refused: BTreeSet<String>,
@@ -122,6 +124,7 @@ impl Supervisor {
     /// Runs until it is told to stop.
     pub(super) async fn run(parts: Parts, mut inputs: Inputs) -> Ports {
         let (written, mut done) = mpsc::channel(1);
+        let (found, mut founds) = mpsc::channel(1);
         let Parts { config, table, store, store_thread, .. } = parts;
         let Parts { metrics, metrics_server, sources, ports, remembered, ready, .. } = parts;
         let consumption = parts.consumption;
@@ -143,6 +146,7 @@ impl Supervisor {
             reload_error: None,
             ready,
             store,
+            found,
             store_thread,
             refused: BTreeSet::new(),
             retry_at: None,
@@ -167,6 +171,7 @@ impl Supervisor {
                     supervisor.reload().await;
                 }
                 Some(result) = done.recv() => supervisor.settle(result).await,
+                Some(found) = founds.recv() => supervisor.edit_with(found).await,
                 Some(event) = inputs.links.recv() => {
                     let mut concerned = supervisor.link_changed(event).await;
                     while let Ok(event) = inputs.links.try_recv() {
@@ -259,7 +264,9 @@ impl Supervisor {
                 let _ = answer.send(said);
                 return;
             }
-            Request::Edit { edits, force } => return self.edit(&edits, force, answer).await,
+            Request::Edit { edits, force } => {
+                return self.edit(AskedEdit { edits, force, answer }).await;
+            }
         };
         // A client that has gone needs no answer.
         let _ = answer.send(Said::Answer(said));

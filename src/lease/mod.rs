@@ -5,13 +5,16 @@
 
 mod edit;
 mod holders;
+mod holding;
 mod name;
+mod outside;
 mod prefix;
 mod runs;
 mod slots;
 mod table;
 
 pub use edit::{Edit, EditError};
+pub use holding::{Holding, NoHolding};
 pub use name::{NameError, NetworkName, NicName, VmId};
 pub use table::{Assignment, Family, LeaseChange, LeaseTable, NoAddress, Occasion, Usage};
 
@@ -31,6 +34,14 @@ pub struct LeaseKey {
     pub vm: VmId,
     /// Which of the VM's interfaces.
     pub nic: NicName,
+}
+
+impl LeaseKey {
+    /// Returns the key of what is held for whichever NIC of the VM asks first.
+    #[must_use]
+    pub fn for_any_nic(&self) -> Self {
+        Self { nic: NicName::any(), ..self.clone() }
+    }
 }
 
 /// What one NIC of one VM holds on one network.
@@ -58,7 +69,7 @@ pub struct Lease {
     pub conflict: bool,
 }
 
-/// The addresses that a damaged row of a store names: they may be in use.
+/// The addresses and the prefix that a damaged row of a store names: they may be in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Withheld {
     /// The network that the addresses belong to.
@@ -69,4 +80,6 @@ pub struct Withheld {
     pub ipv4: Option<Ipv4Addr>,
     /// The row's IPv6 address.
     pub ipv6: Option<Ipv6Addr>,
+    /// The row's delegated prefix.
+    pub prefix: Option<Ipv6Net>,
 }

@@ -90,6 +90,25 @@ impl VmId {
     }
 }
 
+impl NicName {
+    /// Returns the name under which something is held for whichever NIC of a VM asks first.
+    #[must_use]
+    pub fn any() -> Self {
+        Self(ANY.into())
+    }
+
+    /// Returns the name that sorts before all others.
+    pub(super) fn first() -> Self {
+        Self("".into())
+    }
+
+    /// Tells whether it stands for whichever NIC asks first.
+    #[must_use]
+    pub fn is_any(&self) -> bool {
+        self.as_str() == ANY
+    }
+}
+
 impl Default for NicName {
     fn default() -> Self {
         Self("default".into())
@@ -115,6 +134,9 @@ fn check(
     let text = text.chars().take(64).collect();
     Err(NameError { what, text, fault })
 }
+
+/// What no rule names a NIC.
+const ANY: &str = "*";
 
 #[cfg(test)]
 mod tests {

@@ -4,13 +4,14 @@
 //! have an address in common, whatever their lengths were when they were given.
 
 use std::collections::{BTreeMap, HashMap};
+use std::iter::successors;
 use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 
 use super::holders::{HASHED_ATTEMPTS, preference};
 use super::table::NoAddress;
-use super::{LeaseKey, NetworkName};
+use super::{LeaseKey, NetworkName, Usage};
 use crate::network::{Delegation, Network};
 
 /// The holder of every prefix, network by network.
@@ -20,6 +21,9 @@ pub(super) struct PrefixHolders {
     networks: HashMap<NetworkName, BTreeMap<Ipv6Addr, (Ipv6Net, LeaseKey)>>,
     /// Which of them NICs of other nodes hold.
     elsewhere: Vec<(LeaseKey, Ipv6Net)>,
+    /// Named by rows of the store that are damaged, with the NIC that each row names: kept free of
+    /// all others. They may overlap each other.
+    withheld: HashMap<NetworkName, BTreeMap<Ipv6Net, Option<LeaseKey>>>,
 }
 
 impl PrefixHolders {
@@ -47,6 +51,55 @@ impl PrefixHolders {
         std::mem::take(&mut self.elsewhere)
     }
 
+    /// Keeps a prefix from all but `owner`, whom a damaged row names.
+    pub(super) fn withhold(
+        &mut self,
+        network: &NetworkName,
+        prefix: Option<Ipv6Net>,
+        owner: Option<&LeaseKey>,
+    ) {
+        if let Some(prefix) = prefix {
+            let withheld = self.withheld.entry(network.clone()).or_default();
+            withheld.insert(prefix.trunc(), owner.cloned());
+        }
+    }
+
+    /// Gives up what is withheld for one NIC.
+    pub(super) fn give_up(&mut self, key: &LeaseKey) {
+        if let Some(withheld) = self.withheld.get_mut(&key.network) {
+            withheld.retain(|_, owner| owner.as_ref() != Some(key));
+        }
+    }
+
+    /// Names the NIC for which a damaged row keeps a part of `prefix`, if that is another than
+    /// `key`.
+    pub(super) fn withheld_from(&self, key: &LeaseKey, prefix: Ipv6Net) -> Option<String> {
+        let (_, owner) = self.withheld_overlapping(key, prefix)?;
+        Some(match owner {
+            Some(owner) => format!("{} {} by a damaged row", owner.vm, owner.nic),
+            None => "a damaged row".to_owned(),
+        })
+    }
+
+    /// Counts the prefixes of a pool; of leases it counts none.
+    pub(super) fn usage(&self, network: &NetworkName, delegation: &Delegation) -> Usage {
+        let never = || delegation.own.iter().chain(&delegation.reserved).copied();
+        let held = self.networks.get(network).into_iter().flat_map(BTreeMap::values);
+        let withheld = self.withheld.get(network).into_iter().flat_map(BTreeMap::keys);
+        let taken = held.map(|(prefix, _)| *prefix).chain(withheld.copied());
+        let total = delegation.size().saturating_sub(delegation.count_touched(never()));
+        let touched = delegation.count_touched(never().chain(taken));
+        let free = delegation.size().saturating_sub(touched);
+        let narrow = |count: u128| u64::try_from(count).unwrap_or(u64::MAX);
+        Usage { leases: 0, free: narrow(free), total: narrow(total) }
+    }
+
+    /// Returns who holds exactly this prefix.
+    pub(super) fn holder(&self, network: &NetworkName, prefix: Ipv6Net) -> Option<&LeaseKey> {
+        let (held, holder) = self.networks.get(network)?.get(&prefix.broadcast())?;
+        (*held == prefix).then_some(holder)
+    }
+
     /// Returns a lease other than `key`'s that holds a part of `prefix`.
     pub(super) fn other_holder(&self, key: &LeaseKey, prefix: Ipv6Net) -> Option<&LeaseKey> {
         self.overlapping(&key.network, prefix).map(|(_, holder)| holder).find(|other| *other != key)
@@ -68,7 +121,13 @@ impl PrefixHolders {
         let entry = network.vm_entry(&key.vm, &key.nic);
         if let Some((entry, reserved)) = entry.and_then(|entry| Some((entry, entry.prefix?))) {
             match self.other_holder(key, reserved) {
-                None => return (Some(reserved), None),
+                None => match self.withheld_from(key, reserved) {
+                    None => return (Some(reserved), None),
+                    Some(holder) => {
+                        let address = reserved.to_string();
+                        return (held, Some(NoAddress::Held { address, holder }));
+                    }
+                },
                 // An entry without `nic` belongs to the first NIC that leased it.
                 Some(holder) if holder.vm == key.vm && entry.nic.is_none() => {}
                 Some(holder) => {
@@ -92,7 +151,8 @@ impl PrefixHolders {
         let start = |attempt: u8| preference(key, "prefix", attempt).checked_rem(size).unwrap_or(0);
         let blocking = |prefix: Ipv6Net| {
             let held = self.overlapping(&key.network, prefix).map(|(taken, _)| *taken).next();
-            held.or_else(|| delegation.withheld_by(prefix))
+            let kept = || self.withheld_overlapping(key, prefix).map(|(kept, _)| *kept);
+            held.or_else(|| delegation.withheld_by(prefix)).or_else(kept)
         };
         let by_hash = (0..HASHED_ATTEMPTS)
             .filter_map(|attempt| delegation.nth(start(attempt)))
@@ -110,6 +170,25 @@ impl PrefixHolders {
             None
         };
         by_hash.or_else(|| walk(first, size)).or_else(|| walk(0, first))
+    }
+
+    /// Returns what a damaged row keeps of `prefix` for another NIC than `key`.
+    fn withheld_overlapping(
+        &self,
+        key: &LeaseKey,
+        prefix: Ipv6Net,
+    ) -> Option<(&Ipv6Net, &Option<LeaseKey>)> {
+        let withheld = self.withheld.get(&key.network).filter(|withheld| !withheld.is_empty())?;
+        // Two prefixes that overlap are one inside the other.
+        let around = successors(prefix.supernet(), Ipv6Net::supernet);
+        let around = around.filter_map(|wider| withheld.get_key_value(&wider));
+        // Of those that begin where it begins the widest come first.
+        let first = Ipv6Net::new(prefix.network(), 0).unwrap_or(prefix);
+        let inside = withheld
+            .range(first..)
+            .take_while(|(kept, _)| kept.network() <= prefix.broadcast())
+            .filter(|(kept, _)| prefix.contains(*kept));
+        around.chain(inside).find(|(_, owner)| owner.as_ref() != Some(key))
     }
 
     fn overlapping(
@@ -130,7 +209,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::lease::{LeaseChange, LeaseTable, Occasion};
+    use crate::lease::{LeaseChange, LeaseTable, Occasion, Withheld};
     use crate::network::tests::{entry, ipv6};
     use crate::network::{VmEntries, VmEntry, overlap};
     use crate::time::Wall;
@@ -213,6 +292,58 @@ mod tests {
         let other = table.assign(&network, &key(1), OCCASION);
         assert_eq!(other.change, LeaseChange::Addresses);
         assert_eq!(other.lease.prefix.map(|prefix| prefix.prefix_len()), Some(62));
+    }
+
+    #[test]
+    fn what_a_damaged_row_names_is_kept_for_its_own_nic() {
+        let (mut network, mut table) = (network(62), LeaseTable::default());
+        network.ipv6.as_mut().unwrap().delegation.as_mut().unwrap().reserved.clear();
+        network.vms = VmEntries::default();
+        let withhold = |table: &mut LeaseTable, owner: Option<LeaseKey>, prefix: &str| {
+            let (network, prefix) = ("blue".parse().unwrap(), Some(net(prefix)));
+            table.withhold(&Withheld { network, owner, ipv4: None, ipv6: None, prefix });
+        };
+        let free = |table: &LeaseTable| {
+            let delegation = network.ipv6.as_ref().unwrap().delegation.as_ref().unwrap();
+            table.prefix_usage(&network.name, delegation).free
+        };
+        // Of the four prefixes the subnet takes one. A row names one, another row a part of the
+        // next, a third one both and more.
+        assert_eq!(free(&table), 3);
+        withhold(&mut table, Some(key(1)), "2001:db8:0:4::/62");
+        withhold(&mut table, None, "2001:db8:0:9::/64");
+        assert_eq!(free(&table), 1);
+        withhold(&mut table, Some(key(2)), "2001:db8:0:8::/61");
+        assert_eq!(free(&table), 0);
+        let given = table.assign(&network, &key(3), OCCASION);
+        assert_eq!((given.lease.prefix, given.no_prefix), (None, Some(NoAddress::NoPrefixLeft)));
+        let own = table.assign(&network, &key(1), OCCASION).lease.prefix;
+        assert_eq!(own, Some(net("2001:db8:0:4::/62")));
+        // Released, a row's prefix is anybody's; what another row names as well stays kept.
+        table.remove(&key(1));
+        table.remove(&key(2));
+        let mut given: Vec<_> =
+            (4..7).map(|vm| table.assign(&network, &key(vm), OCCASION).lease.prefix).collect();
+        given.sort();
+        assert_eq!(given, [None, Some(net("2001:db8:0:4::/62")), Some(net("2001:db8:0:c::/62"))]);
+    }
+
+    #[test]
+    fn a_reserved_prefix_that_a_damaged_row_keeps_for_another_is_not_given() {
+        let (network, mut table) = (network(64), LeaseTable::default());
+        table.withhold(&Withheld {
+            network: "blue".parse().unwrap(),
+            owner: Some(key(1)),
+            ipv4: None,
+            ipv6: None,
+            prefix: Some(net("2001:db8:0:f::/64")),
+        });
+        let refused = table.assign(&network, &key(3), OCCASION);
+        assert_eq!(
+            refused.no_prefix.unwrap().to_string(),
+            "2001:db8:0:e::/63 is reserved for this VM but held by demo/vm-1 default by a damaged \
+             row; release it there"
+        );
     }
 
     #[test]

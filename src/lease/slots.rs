@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Lease, LeaseKey};
+use super::{Lease, LeaseKey, NicName};
 
 /// The place of a lease; it stays the lease's own until the lease is taken out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,14 @@ impl Slots {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Lease> {
         self.by_key.values().filter_map(|slot| self.lease(*slot))
+    }
+
+    /// Returns the keys of one VM's leases on the network of `key`, in the order of NICs.
+    pub(super) fn of_vm<'a>(&'a self, key: &'a LeaseKey) -> impl Iterator<Item = &'a LeaseKey> {
+        let vms = (&key.network, &key.vm);
+        let from = LeaseKey { nic: NicName::first(), ..key.clone() };
+        let leases = self.by_key.range(from..).map(|(key, _)| key);
+        leases.take_while(move |other| (&other.network, &other.vm) == vms)
     }
 
     pub(super) fn len(&self) -> usize {

@@ -9,11 +9,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv6Net;
 
-use super::holders::{Holders, Request, in_ranges};
+use super::holders::{Holders, Request};
 use super::prefix::PrefixHolders;
 use super::slots::{Slot, Slots};
-use super::{Lease, LeaseKey, NetworkName, Withheld};
-use crate::network::{AddressMode, Ipv4Network, Ipv6Network, Network, OnDecline, Pool, VmEntry};
+use super::{Holding, Lease, LeaseKey, NetworkName, Withheld};
+use crate::network::{
+    AddressMode, Delegation, Ipv4Network, Ipv6Network, Network, OnDecline, Pool, VmEntry,
+};
 use crate::time::Wall;
 
 /// Every lease that this node knows.
@@ -32,6 +34,9 @@ pub struct Assignment {
     pub lease: Lease,
     /// What the store must be told.
     pub change: LeaseChange,
+    /// What was held for whichever NIC of the VM asks first, if this one was it: that lease has lost
+    /// it, and the store must be told of both at once.
+    pub took: Option<LeaseKey>,
     /// Why the NIC has no IPv4 address, or not the reserved one.
     pub no_ipv4: Option<NoAddress>,
     /// Why the NIC has no IPv6 address, or not the reserved one.
@@ -91,7 +96,7 @@ pub struct Occasion<'a> {
     pub wall: Wall,
 }
 
-/// How full a network is, in one family.
+/// How full a network is, in one family; for delegated prefixes read prefix for address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
     /// Leases that hold an address of the family.
@@ -119,27 +124,13 @@ impl LeaseTable {
         (table, refused)
     }
 
-    /// Keeps the addresses that a damaged row of the store names from every NIC but the row's own.
+    /// Keeps what a damaged row of the store names from every NIC but the row's own.
     /// [`Self::remove`] of that NIC's lease gives them up.
     pub fn withhold(&mut self, withheld: &Withheld) {
-        let Withheld { network, owner, ipv4, ipv6 } = withheld;
+        let Withheld { network, owner, ipv4, ipv6, prefix } = withheld;
         self.ipv4.withhold(network, *ipv4, owner.as_ref());
         self.ipv6.withhold(network, *ipv6, owner.as_ref());
-    }
-
-    /// Returns the leases of a network that hold an address outside its ranges which is not reserved
-    /// for them: it was in a range once, and is theirs until they are released.
-    pub fn outside_ranges<'a>(&'a self, network: &'a Network) -> impl Iterator<Item = &'a Lease> {
-        self.iter().filter(move |lease| {
-            let entry = network.vm_entry(&lease.key.vm, &lease.key.nic);
-            let ipv4 = network.ipv4.as_ref().zip(lease.ipv4).is_some_and(|(ipv4, address)| {
-                !in_ranges(&ipv4.pool, address) && !is_reserved(entry, address, |entry| &entry.ipv4)
-            });
-            let ipv6 = network.ipv6.as_ref().zip(lease.ipv6).is_some_and(|(ipv6, address)| {
-                !in_ranges(&ipv6.pool, address) && !is_reserved(entry, address, |entry| &entry.ipv6)
-            });
-            lease.key.network == network.name && (ipv4 || ipv6)
-        })
+        self.prefixes.withhold(network, *prefix, owner.as_ref());
     }
 
     /// Returns every lease, in the order of network, VM and NIC.
@@ -169,8 +160,54 @@ impl LeaseTable {
     ///
     /// An address is kept as long as it lies in the subnet and is not the network's own; a
     /// reservation goes before what is held; the rest comes from the ranges, first the address that
-    /// the hash of the key prefers.
+    /// the hash of the key prefers. What is held for whichever NIC of the VM asks first is this one's
+    /// from now on, as far as it lacks that.
     pub fn assign(
+        &mut self,
+        network: &Network,
+        key: &LeaseKey,
+        occasion: Occasion<'_>,
+    ) -> Assignment {
+        let took = self.take_for_any_nic(key, occasion);
+        let assignment = self.assign_own(network, key, occasion);
+        match took {
+            Some(_) => Assignment { change: LeaseChange::Addresses, took, ..assignment },
+            None => assignment,
+        }
+    }
+
+    /// Gives a NIC what is held for whichever of its VM asks first, as far as it lacks that. Returns
+    /// the key of the lease that loses it.
+    fn take_for_any_nic(&mut self, key: &LeaseKey, occasion: Occasion<'_>) -> Option<LeaseKey> {
+        let any = key.for_any_nic();
+        let mut kept = self.get(&any).filter(|_| any != *key)?.clone();
+        let own = self.get(key).cloned();
+        let has = |holding: Holding| {
+            own.as_ref().is_some_and(|own| Holding::of(own).any(|one| one.excludes(holding)))
+        };
+        let lacking: Vec<Holding> = Holding::of(&kept).filter(|holding| !has(*holding)).collect();
+        if lacking.is_empty() {
+            return None;
+        }
+        self.take_out(&any);
+        for holding in &lacking {
+            holding.take_from(&mut kept);
+        }
+        // Who has nothing lacks everything: then nothing is kept any longer.
+        let node = occasion.node.to_owned();
+        let mut lease = own.unwrap_or_else(|| Lease { key: key.clone(), node, ..kept.clone() });
+        for holding in lacking {
+            holding.put_into(&mut lease);
+        }
+        if Holding::of(&kept).next().is_some() {
+            self.replace(kept);
+        }
+        self.replace(lease);
+        Some(any)
+    }
+
+    /// As [`Self::assign`], with what is the NIC's own.
+    fn assign_own(
         &mut self,
         network: &Network,
         key: &LeaseKey,
@@ -209,7 +246,7 @@ impl LeaseTable {
             LeaseChange::None => {}
             LeaseChange::Details | LeaseChange::Addresses => self.replace(lease.clone()),
         }
-        Assignment { lease, change, no_ipv4, no_ipv6, no_prefix }
+        Assignment { lease, change, took: None, no_ipv4, no_ipv6, no_prefix }
     }
 
     /// Flags a conflict on the lease of a guest that declined its address of `family`, and with
@@ -235,7 +272,7 @@ impl LeaseTable {
             return None;
         }
         self.replace(lease);
-        Some(self.assign(network, key, occasion).lease)
+        Some(self.assign_own(network, key, occasion).lease)
     }
 
     /// Returns whose lease may go when a newcomer finds the ranges of `family` full: of the leases
@@ -288,10 +325,11 @@ impl LeaseTable {
         Some(std::mem::replace(&mut lease.node, occasion.node.to_owned()))
     }
 
-    /// Takes a lease out; its addresses are free, and those that a damaged row keeps for it.
+    /// Takes a lease out; what it holds is free, and what a damaged row keeps for it.
     pub fn remove(&mut self, key: &LeaseKey) -> Option<Lease> {
         self.ipv4.give_up(key);
         self.ipv6.give_up(key);
+        self.prefixes.give_up(key);
         self.take_out(key)
     }
 
@@ -372,12 +410,48 @@ impl LeaseTable {
         Some(&self.leases.lease(slot?)?.key)
     }
 
-    /// Names the VM for which a damaged row keeps an address, if that is not the key's own.
-    pub(super) fn withheld_from(&self, key: &LeaseKey, address: IpAddr) -> Option<String> {
-        match address {
-            IpAddr::V4(address) => self.ipv4.withheld_from(key, address),
-            IpAddr::V6(address) => self.ipv6.withheld_from(key, address),
+    /// Returns whose lease other than `key`'s has an address, or a part of a prefix.
+    #[must_use]
+    pub fn other_holder(&self, key: &LeaseKey, holding: Holding) -> Option<&LeaseKey> {
+        match holding {
+            Holding::Address(address) => {
+                self.holder(&key.network, address).filter(|holder| *holder != key)
+            }
+            Holding::Prefix(prefix) => self.prefixes.other_holder(key, prefix),
         }
+    }
+
+    /// Returns the NICs of the key's VM that hold something on its network; not what is held for
+    /// whichever asks first.
+    pub(super) fn nics_of<'a>(&'a self, key: &'a LeaseKey) -> impl Iterator<Item = &'a LeaseKey> {
+        self.leases.of_vm(key).filter(|key| !key.nic.is_any())
+    }
+
+    /// Returns whose lease has exactly this prefix.
+    pub(super) fn prefix_holder(
+        &self,
+        network: &NetworkName,
+        prefix: Ipv6Net,
+    ) -> Option<&LeaseKey> {
+        let holder = self.prefixes.holder(network, prefix)?;
+        self.get(holder).filter(|lease| lease.prefix == Some(prefix)).map(|lease| &lease.key)
+    }
+
+    /// Names the VM for which a damaged row keeps what is wanted, if that is not the key's own.
+    pub(super) fn withheld_from(&self, key: &LeaseKey, holding: Holding) -> Option<String> {
+        match holding {
+            Holding::Address(IpAddr::V4(address)) => self.ipv4.withheld_from(key, address),
+            Holding::Address(IpAddr::V6(address)) => self.ipv6.withheld_from(key, address),
+            Holding::Prefix(prefix) => self.prefixes.withheld_from(key, prefix),
+        }
+    }
+
+    /// Counts one network's prefixes.
+    #[must_use]
+    pub fn prefix_usage(&self, network: &NetworkName, delegation: &Delegation) -> Usage {
+        let holding = |lease: &&Lease| lease.key.network == *network && lease.prefix.is_some();
+        let leases = u64::try_from(self.iter().filter(holding).count()).unwrap_or(u64::MAX);
+        Usage { leases, ..self.prefixes.usage(network, delegation) }
     }
 
     /// Counts one network's IPv4 leases and addresses.
@@ -520,7 +594,7 @@ pub(super) fn may_hold_ipv6(ipv6: &Ipv6Network, address: Ipv6Addr) -> bool {
     ipv6.subnet.contains(&address) && address != ipv6.subnet.network()
 }
 
-fn is_reserved<A: PartialEq>(
+pub(super) fn is_reserved<A: PartialEq>(
     entry: Option<&VmEntry>,
     address: A,
     of: impl Fn(&VmEntry) -> &Vec<A>,

@@ -1,5 +1,7 @@
 //! The prefixes of a network that may be delegated to VMs (RFC 9915, section 6.3).
 
+use std::net::Ipv6Addr;
+
 use ipnet::Ipv6Net;
 
 /// `delegate`: a pool that is cut into prefixes of one length.
@@ -38,8 +40,32 @@ impl Delegation {
     /// pool's end.
     #[must_use]
     pub fn index_behind(&self, taken: Ipv6Net) -> u128 {
-        let inside = taken.broadcast().to_bits().saturating_sub(self.pool.network().to_bits());
-        inside.checked_shr(self.shift()).unwrap_or(0).saturating_add(1)
+        self.index_of(taken.broadcast()).saturating_add(1)
+    }
+
+    /// Counts the prefixes of the pool that have an address in common with one of `taken`.
+    #[must_use]
+    pub fn count_touched(&self, taken: impl IntoIterator<Item = Ipv6Net>) -> u128 {
+        let inside = taken.into_iter().filter(|taken| overlap(*taken, self.pool));
+        let mut runs: Vec<(u128, u128)> = inside
+            .map(|taken| {
+                let first = taken.network().max(self.pool.network());
+                let last = taken.broadcast().min(self.pool.broadcast());
+                (self.index_of(first), self.index_of(last))
+            })
+            .collect();
+        runs.sort_unstable();
+        let mut count: u128 = 0;
+        let mut uncounted = 0;
+        for (first, last) in runs {
+            let first = first.max(uncounted);
+            if first <= last {
+                let end = last.saturating_add(1);
+                count = count.saturating_add(end.saturating_sub(first));
+                uncounted = end;
+            }
+        }
+        count
     }
 
     /// Tells whether a VM that holds `prefix` may keep it without a reservation.
@@ -54,6 +80,12 @@ impl Delegation {
     #[must_use]
     pub fn withheld_by(&self, prefix: Ipv6Net) -> Option<Ipv6Net> {
         self.own.iter().chain(&self.reserved).copied().find(|taken| overlap(*taken, prefix))
+    }
+
+    /// Returns the index of the prefix that an address of the pool lies in.
+    fn index_of(&self, address: Ipv6Addr) -> u128 {
+        let inside = address.to_bits().saturating_sub(self.pool.network().to_bits());
+        inside.checked_shr(self.shift()).unwrap_or(0)
     }
 
     /// Returns how many bits stand behind a delegated prefix.
@@ -104,6 +136,15 @@ mod tests {
         assert_eq!(pool.index_behind(net("2001:db8:0:300::/56")), 4);
         assert_eq!(pool.index_behind(net("2001:db8::/52")), 16);
         assert_eq!(pool.index_behind(net("2001:db8::/40")), 65_536);
+    }
+
+    #[test]
+    fn what_is_taken_counts_once_however_it_overlaps() {
+        let pool = delegation("2001:db8::/48", 56);
+        let taken = ["2001:db8:0:100::/64", "2001:db8:0:100::/56", "2001:db8:0:800::/54"];
+        assert_eq!(pool.count_touched(taken.map(net)), 5);
+        assert_eq!(pool.count_touched([net("2001:db8::/32")]), 256);
+        assert_eq!(pool.count_touched([net("2001:db9::/48")]), 0);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod embedded;
 #[cfg(feature = "etcd")]
 mod etcd;
 mod memory;
+mod peek;
 mod recover;
 mod row;
 mod shared;
@@ -17,7 +18,7 @@ pub use embedded::EmbeddedStore;
 pub use etcd::EtcdStore;
 pub use memory::MemoryStore;
 pub use recover::Recovered;
-pub use shared::{Holding, News, Refused, Taken};
+pub use shared::{News, Refused, Taken, Wanted};
 pub use task::{StoreHandle, StoreThread, spawn};
 
 use tokio::sync::mpsc;
@@ -70,6 +71,16 @@ pub trait LeaseStore: Send {
     /// # Errors
     /// [`StoreError`] if they are not durable; the caller keeps them and tries again.
     fn write(&mut self, changes: &[Change]) -> Result<Vec<Refused>, StoreError>;
+
+    /// Reads the leases that are wanted, as far as there are such and this node does not know them.
+    /// They are as good as written by it from then on. A store of one node has none to add.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store does not answer.
+    fn find(&mut self, wanted: &[Wanted]) -> Result<Vec<Lease>, StoreError> {
+        let _ = wanted;
+        Ok(Vec::new())
+    }
 
     /// Begins to tell what other nodes do; `None`: the store is this node's alone.
     fn watch(&mut self) -> Option<mpsc::Receiver<News>> {
@@ -146,6 +157,19 @@ pub fn read(config: &config::Store) -> Option<Result<Loaded, String>> {
             )
         }
         config::Store::Embedded { .. } | config::Store::Etcd { .. } | config::Store::Memory => None,
+    }
+}
+
+/// Looks at the leases on this node's disk without locking or changing anything; `None` if it holds
+/// nothing.
+///
+/// # Errors
+/// Why they cannot be read; a daemon that has the store open is one.
+#[must_use]
+pub fn peek(config: &config::Store) -> Option<Result<Vec<Lease>, String>> {
+    match config {
+        config::Store::Embedded { path } | config::Store::Etcd { path, .. } => peek::peek(path),
+        config::Store::Memory => None,
     }
 }
 

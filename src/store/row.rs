@@ -128,7 +128,7 @@ pub(super) fn raw_key(row: &Row<'_>) -> [Vec<u8>; 3] {
     })
 }
 
-/// Reads the addresses that a damaged row names, as far as that can be done: they may be in use.
+/// Reads the addresses and the prefix that a damaged row names, as far as that can be done: they may be in use.
 pub(super) fn withheld(raw: &[Value; COLUMNS]) -> Option<Withheld> {
     let [network, vm, nic, _, value, _] = raw;
     let text = |value: &Value| match value {
@@ -142,7 +142,10 @@ pub(super) fn withheld(raw: &[Value; COLUMNS]) -> Option<Withheld> {
     let owner = owner.map(|(vm, nic)| LeaseKey { network: network.clone(), vm, nic });
     let value = text(value);
     let (ipv4, ipv6) = (named(&value, "\"ipv4\":\""), named(&value, "\"ipv6\":\""));
-    (ipv4.is_some() || ipv6.is_some()).then_some(Withheld { network, owner, ipv4, ipv6 })
+    let prefix: Option<Ipv6Net> = named(&value, "\"prefix\":\"");
+    let prefix = prefix.map(|prefix| prefix.trunc());
+    let names_any = ipv4.is_some() || ipv6.is_some() || prefix.is_some();
+    names_any.then_some(Withheld { network, owner, ipv4, ipv6, prefix })
 }
 
 /// Reads what stands behind `name` up to a quote: what is damaged may no longer be JSON.

@@ -1,10 +1,6 @@
 //! What a store that nodes share tells beside success and failure: another node was ahead.
 
-use std::net::IpAddr;
-
-use ipnet::Ipv6Net;
-
-use crate::lease::{Lease, LeaseKey};
+use crate::lease::{Holding, Lease, LeaseKey, NetworkName};
 
 /// A change that was not made, because another node was ahead.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,13 +22,15 @@ pub struct Taken {
     pub holder: LeaseKey,
 }
 
-/// What a lease holds that no other of its network may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Holding {
-    /// An address of either family.
-    Address(IpAddr),
-    /// A delegated prefix.
-    Prefix(Ipv6Net),
+/// What is asked of a store that nodes share, before what may be another node's is changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// This lease.
+    Lease(LeaseKey),
+    /// All leases of this key's VM on its network.
+    Vm(LeaseKey),
+    /// The lease that holds this in a network.
+    Holder(NetworkName, Holding),
 }
 
 /// What a store that nodes share says unasked.

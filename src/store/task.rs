@@ -9,8 +9,9 @@ use std::thread::{self, JoinHandle};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Change, LeaseStore, Refused, StoreError};
+use super::{Change, LeaseStore, Refused, StoreError, Wanted};
 use crate::clock;
+use crate::lease::Lease;
 use crate::telemetry::{StoreMetrics, StoreOperation};
 
 /// Writes to the store from any task; cloned freely.
@@ -54,6 +55,17 @@ impl StoreHandle {
         self.queue.send(Request::Write { changes, answer }).await.map_err(|_| closed())?;
         answered.await.map_err(|_| closed())?
     }
+
+    /// Reads leases of other nodes, as [`LeaseStore::find`] does.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store does not answer.
+    pub async fn find(&self, wanted: Vec<Wanted>) -> Result<Vec<Lease>, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let closed = || StoreError("reading leases: the store is closed".to_owned());
+        self.queue.send(Request::Find { wanted, answer }).await.map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
+    }
 }
 
 impl StoreThread {
@@ -69,6 +81,7 @@ impl StoreThread {
 #[derive(Debug)]
 enum Request {
     Write { changes: Vec<Change>, answer: oneshot::Sender<Result<Vec<Refused>, StoreError>> },
+    Find { wanted: Vec<Wanted>, answer: oneshot::Sender<Result<Vec<Lease>, StoreError>> },
     Stop,
 }
 
@@ -86,6 +99,10 @@ fn run(
                 Request::Write { changes, answer } => {
                     batch.extend(changes);
                     answers.push(answer);
+                }
+                Request::Find { wanted, answer } => {
+                    // Who no longer waits does not care.
+                    let _ = answer.send(store.find(&wanted));
                 }
                 // What is queued already is still taken and committed.
                 Request::Stop => requests.close(),

@@ -388,13 +388,14 @@ fn a_store_of_format_1_is_taken_over() {
 }
 
 #[test]
-fn the_address_of_a_damaged_row_is_withheld_until_its_lease_is_released() {
-    let directory = filled(&[lease("demo/a", 1), lease("demo/b", 2)]);
+fn what_a_damaged_row_holds_is_withheld_until_its_lease_is_released() {
+    let prefix = Some("2001:db8:0:200::/56".parse().unwrap());
+    let directory = filled(&[lease("demo/a", 1), Lease { prefix, ..lease("demo/b", 2) }]);
     let flip = "UPDATE leases SET value = replace(value, 'web-1', 'web-3') WHERE vm = 'demo/b'";
     database(directory.path()).execute(flip, []).unwrap();
     let Lease { key, ipv4, ipv6, .. } = lease("demo/b", 2);
     let network = key.network.clone();
-    let withheld = Withheld { network, owner: Some(key.clone()), ipv4, ipv6 };
+    let withheld = Withheld { network, owner: Some(key.clone()), ipv4, ipv6, prefix };
     // At the start that finds it, and at every later one.
     for _ in 0..3 {
         let mut store = EmbeddedStore::open(directory.path()).unwrap();
@@ -403,6 +404,43 @@ fn the_address_of_a_damaged_row_is_withheld_until_its_lease_is_released() {
     let mut store = EmbeddedStore::open(directory.path()).unwrap();
     store.write(&[Change::Delete(key)]).unwrap();
     assert_eq!(store.load().unwrap().withheld, []);
+}
+
+#[test]
+fn a_look_at_a_store_changes_and_locks_nothing() {
+    // A name that a URI has to escape.
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("a ?#%&b");
+    let config = config::Store::Embedded { path: path.clone() };
+    assert!(peek(&config).is_none());
+    let leases = [lease("demo/a", 1), lease("demo/b", 2)];
+    let mut store = EmbeddedStore::open(&path).unwrap();
+    store.load().unwrap();
+    store.write(&leases.clone().map(Change::Put)).unwrap();
+    let error = peek(&config).unwrap().unwrap_err();
+    assert!(error.contains("the daemon has it open"), "{error}");
+    drop(store);
+    let content = || fs::read(path.join("leases.sqlite")).unwrap();
+    let before = content();
+    assert_eq!(peek(&config), Some(Ok(leases.into())));
+    assert_eq!(content(), before);
+    let names: Vec<_> =
+        fs::read_dir(&path).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(names, ["leases.sqlite"]);
+}
+
+#[test]
+fn a_damaged_row_that_holds_nothing_but_a_prefix_withholds_it() {
+    let prefix = Some("2001:db8:0:200::/56".parse().unwrap());
+    let held = Lease { ipv4: None, ipv6: None, prefix, ..lease("demo/b", 2) };
+    let directory = filled(&[lease("demo/a", 1), held]);
+    let flip = "UPDATE leases SET checksum = checksum + 1 WHERE vm = 'demo/b'";
+    database(directory.path()).execute(flip, []).unwrap();
+    let owner = Some(key("demo/b"));
+    let network = key("demo/b").network;
+    let expected = Withheld { network, owner, ipv4: None, ipv6: None, prefix };
+    let mut store = EmbeddedStore::open(directory.path()).unwrap();
+    assert_eq!(store.load().unwrap().withheld, [expected]);
 }
 
 #[test]

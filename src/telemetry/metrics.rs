@@ -82,9 +82,11 @@ pub struct NetworkCounts {
     pub ipv4: Option<FamilyCounts>,
     /// IPv6; `None`: the network has no `[ipv6]`.
     pub ipv6: Option<FamilyCounts>,
+    /// Delegated prefixes; `None`: the network has no `delegate`.
+    pub prefixes: Option<FamilyCounts>,
 }
 
-/// What the lease table holds for one address family of a network.
+/// What the lease table holds for one address family of a network, or of delegated prefixes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FamilyCounts {
     /// Leases that hold an address of the family.
@@ -381,6 +383,7 @@ impl State {
     fn families(&self) -> Vec<MetricFamily> {
         let mut families = Vec::from(self.counter_families());
         families.extend(self.gauge_families());
+        families.extend(self.prefix_families());
         families
     }
 
@@ -438,6 +441,21 @@ impl State {
         [requests, replies, drops, foreign, left_out, relayed, arrivals, announcements, lost]
     }
 
+    fn prefix_families(&self) -> [MetricFamily; 3] {
+        let mut delegated =
+            gauge("leasehold_prefixes_delegated", "Leases that hold a delegated prefix.");
+        let mut free = gauge("leasehold_prefixes_free", "Prefixes that may still be delegated.");
+        let mut total = gauge("leasehold_prefixes_total", "Prefixes that may be delegated.");
+        for NetworkCounts { network, prefixes, .. } in &self.networks {
+            let Some(counts) = prefixes else { continue };
+            let labels = [("network", network.as_str())];
+            push(&mut delegated, &labels, to_f64(counts.leases.into()));
+            push(&mut free, &labels, to_f64(counts.free));
+            push(&mut total, &labels, to_f64(counts.total));
+        }
+        [delegated, free, total]
+    }
+
     fn gauge_families(&self) -> [MetricFamily; 10] {
         let mut ports = gauge("leasehold_ports", "Ports, by state.");
         for PortCount { network, state, count } in &self.ports {
@@ -449,7 +467,7 @@ impl State {
         let mut total = gauge("leasehold_addresses_total", "Addresses of the ranges.");
         let mut conflicts =
             gauge("leasehold_address_conflicts", "Leases whose address a guest declined.");
-        for NetworkCounts { network, conflicts: declined, ipv4, ipv6 } in &self.networks {
+        for NetworkCounts { network, conflicts: declined, ipv4, ipv6, .. } in &self.networks {
             push(&mut conflicts, &[("network", network)], to_f64((*declined).into()));
             for (family, counts) in [("ipv4", ipv4), ("ipv6", ipv6)] {
                 let Some(counts) = counts else { continue };
@@ -708,6 +726,7 @@ mod tests {
             conflicts: 0,
             ipv4: Some(FamilyCounts { leases: 2, free: 248, total: 250 }),
             ipv6: None,
+            prefixes: Some(FamilyCounts { leases: 1, free: 14, total: 15 }),
         }]);
         metrics.set_sources(vec![SourceState { source: "ovsdb".to_owned(), up: false }]);
         assert_eq!(
@@ -719,6 +738,14 @@ mod tests {
             [
                 r#"leasehold_addresses_free{network="blue",family="ipv4"} 248"#,
                 r#"leasehold_addresses_total{network="blue",family="ipv4"} 250"#,
+            ]
+        );
+        assert_eq!(
+            series(&metrics, "leasehold_prefixes_"),
+            [
+                r#"leasehold_prefixes_delegated{network="blue"} 1"#,
+                r#"leasehold_prefixes_free{network="blue"} 14"#,
+                r#"leasehold_prefixes_total{network="blue"} 15"#,
             ]
         );
         assert_eq!(

@@ -37,8 +37,22 @@ expect "who holds the address" /leasehold/v1/leases/blue/demo%2Fweb-1/eth0 \
 expect "the store is up" 1 metric leasehold_store_up backend=etcd
 expect "another node's lease is listed" 10.20.5.5 eval \
   'ctl put /leasehold/v1/leases/blue/demo%2Felsewhere/eth0 "$(etcd_field "" |
-     jq -c ".vm = \"demo/elsewhere\" | .ipv4 = \"10.20.5.5\"")" >/dev/null
+     jq -c ".vm = \"demo/elsewhere\" | .ipv4 = \"10.20.5.5\" | .ipv6 = null")" >/dev/null
    lh leases show 10.20.5.5 --json | jq -r ".[0].ipv4"'
+# It is changed here too, although this node knows nothing of it.
+ctl put /leasehold/v1/addresses/blue/10.20.5.5 /leasehold/v1/leases/blue/demo%2Felsewhere/eth0 \
+  >/dev/null
+holder() { ctl get /leasehold/v1/addresses/blue/10.20.5.5 --print-value-only; }
+elsewhere() { ctl get /leasehold/v1/leases/blue/demo%2Felsewhere/eth0 --keys-only; }
+refused() { ! lh "$@" >"$LAB/log/refused" 2>&1; }
+check "another node's address is not given away" \
+  refused leases reserve demo/third 10.20.5.5 --nic eth0
+expect "its holder is named" 1 grep -c 'held by demo/elsewhere eth0' "$LAB/log/refused"
+check "another node's address moves" lh leases move 10.20.5.5 demo/third --nic eth0
+expect "its new holder" /leasehold/v1/leases/blue/demo%2Fthird/eth0 holder
+expect "a lease that holds nothing is gone" "" elsewhere
+check "it moves back" lh leases move 10.20.5.5 demo/elsewhere --nic eth0
+expect "its holder once more" /leasehold/v1/leases/blue/demo%2Felsewhere/eth0 holder
 
 # A second node, to which web-1 migrates while it still runs on the first: both have its port.
 on node ip link add tap9 type veth peer name tap9-guest
@@ -78,6 +92,11 @@ writes() {
 expect "the other node serves the VM" serving port_b state
 expect "at the same address" "${first%/*}" port_b ipv4
 expect "the lease's node, until the guest is heard on the other" node-a etcd_field node
+lh_b() { on node "$LEASEHOLD" --config /etc/leasehold-b/leasehold.toml "$@"; }
+check "the other node releases a lease that it knows nothing of" \
+  lh_b leases release demo/elsewhere --yes
+expect "it is gone" "" elsewhere
+expect "and its address is free" "" holder
 # Each was told of the other's writes; neither takes the lease back and forth.
 before=$(writes)
 sleep 1

@@ -16,6 +16,13 @@ wait_serving later
 run_udhcpc later
 expect "what it gets" 10.20.3.3/16 address4 later
 
+check "an address for whichever NIC of a VM" lh leases reserve demo/any 10.20.3.9
+guest any
+wait_serving any
+expect "the NIC that asks has it" 10.20.3.9 lease_field any ipv4
+expect "and nothing is kept beside it" 1 eval \
+  'lh leases list --vm demo/any --json | jq length'
+
 refused() { ! lh "$@" >"$LAB/log/refused" 2>&1; }
 check "an address that is held is not given away" refused leases reserve demo/other "$first"
 expect "the holder is named" 1 grep -c 'held by demo/web-1 eth0' "$LAB/log/refused"

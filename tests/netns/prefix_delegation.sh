@@ -86,4 +86,22 @@ check "wide-dhcpv6: the interface behind it has an address of the prefix" inside
 free() { lease_field web-1 prefix; }
 in_pool() { [[ $(free) == 2001:db8:80* && $(free) == */56 && $(free) != "$OTHER" ]]; }
 check "a VM without a reservation has its own prefix" in_pool
+
+# By hand, while guests hold prefixes.
+HELD=2001:db8:8000:300::/56
+refused() { ! lh "$@" >"$LAB/log/refused" 2>&1; }
+check "a prefix for a VM that does not exist yet" lh leases reserve demo/later "$HELD" --nic eth0
+guest later
+wait_serving later
+expect "what it is given" "$HELD" lease_field later prefix
+check "a prefix that is held is not given away" \
+  refused leases reserve demo/other 2001:db8:8000:300::/56 --nic eth0
+expect "the holder is named" 1 grep -c 'held by demo/later eth0' "$LAB/log/refused"
+check "a prefix moves from one VM to another" \
+  lh leases move "$HELD" demo/web-1 --nic eth0 --force
+expect "its new holder" "$HELD" lease_field web-1 prefix
+expect "prefix in the listing of ports" "$HELD" port_field "${PORT[web-1]}" prefix
+another() { local now; now=$(lease_field later prefix); [[ -n $now && $now != "$HELD" ]]; }
+check "the other one has another prefix" another
+EXPECT_LIMIT=$LIMIT expect "prefixes in the metrics" 3 metric leasehold_prefixes_delegated network=blue
 finish

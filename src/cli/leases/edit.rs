@@ -9,7 +9,7 @@ use super::super::{ExitStatus, Failure, check, client, counted, print};
 use crate::clock;
 use crate::config::{Config, Store};
 use crate::control::{Answer, LeaseRow, Request};
-use crate::lease::{Edit, LeaseKey, LeaseTable, NetworkName, NicName, Occasion, VmId};
+use crate::lease::{Edit, Holding, LeaseKey, LeaseTable, NetworkName, NicName, Occasion, VmId};
 use crate::network::Network;
 use crate::store::{self, Change};
 
@@ -17,9 +17,9 @@ use crate::store::{self, Change};
 pub(in crate::cli) struct Reserve {
     /// The VM's identity
     vm: VmId,
-    /// An IPv4 and an IPv6 address, or one of them
-    #[arg(required = true, num_args = 1..=2, value_name = "ADDRESS")]
-    addresses: Vec<IpAddr>,
+    /// An IPv4 address, an IPv6 address and a prefix to delegate, or some of them
+    #[arg(required = true, num_args = 1..=3, value_name = "ADDRESS")]
+    holdings: Vec<Holding>,
     #[command(flatten)]
     place: Place,
 }
@@ -40,8 +40,9 @@ pub(in crate::cli) struct Release {
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Move {
-    /// The address
-    address: IpAddr,
+    /// The address, or the delegated prefix
+    #[arg(value_name = "ADDRESS")]
+    holding: Holding,
     /// The identity of the VM that gets it
     vm: VmId,
     #[command(flatten)]
@@ -57,68 +58,79 @@ pub(super) struct Place {
     /// The network; may be left out if only one can be meant
     #[arg(long)]
     network: Option<NetworkName>,
-    /// Which of the VM's interfaces, as `leasehold ports` names it [default: default]
+    /// Which of the VM's interfaces, as `leasehold ports` names it [default: its only one, else the
+    /// first that asks]
     #[arg(long)]
     nic: Option<NicName>,
 }
 
 impl Place {
-    /// Makes the key of a lease on the network that is named, or of which `address` is.
-    fn key(&self, config: &Config, vm: &VmId, address: IpAddr) -> Result<LeaseKey, Failure> {
+    /// Makes the key of a lease on the network that is named, or of which `holding` is.
+    fn key(&self, config: &Config, vm: &VmId, holding: Holding) -> Result<LeaseKey, Failure> {
         let network = match &self.network {
             Some(network) => network.clone(),
-            None => network_of(&config.networks, address)
+            None => network_of(&config.networks, holding)
                 .map_err(|text| Failure::new(ExitStatus::Usage, text))?,
         };
-        Ok(LeaseKey { network, vm: vm.clone(), nic: self.nic.clone().unwrap_or_default() })
+        Ok(LeaseKey { network, vm: vm.clone(), nic: self.nic.clone().unwrap_or_else(NicName::any) })
     }
 }
 
-/// Returns the one network whose subnet holds the address.
+/// Returns the one network whose subnet holds the address, or whose pool the prefix.
 ///
 /// # Errors
 /// Why none can be chosen, and what would help.
 pub(super) fn network_of(
     networks: &[Arc<Network>],
-    address: IpAddr,
+    holding: Holding,
 ) -> Result<NetworkName, String> {
-    let holds = |network: &&Arc<Network>| match address {
-        IpAddr::V4(address) => {
+    let holds = |network: &&Arc<Network>| match holding {
+        Holding::Address(IpAddr::V4(address)) => {
             network.ipv4.as_ref().is_some_and(|ipv4| ipv4.subnet.contains(&address))
         }
-        IpAddr::V6(address) => {
+        Holding::Address(IpAddr::V6(address)) => {
             network.ipv6.as_ref().is_some_and(|ipv6| ipv6.subnet.contains(&address))
         }
+        Holding::Prefix(prefix) => {
+            let delegation = network.ipv6.as_ref().and_then(|ipv6| ipv6.delegation.as_ref());
+            delegation.is_some_and(|delegation| delegation.pool.contains(&prefix))
+        }
+    };
+    let place = match holding {
+        Holding::Address(_) => "subnet",
+        Holding::Prefix(_) => "`delegate` pool",
     };
     let names: Vec<&NetworkName> =
         networks.iter().filter(holds).map(|network| &network.name).collect();
     match names.as_slice() {
         [name] => Ok((*name).clone()),
-        [] => Err(format!("{address} lies in no network's subnet; name the network by --network")),
+        [] => Err(format!("{holding} lies in no network's {place}; name the network by --network")),
         several => {
             let names: Vec<&str> = several.iter().map(|name| name.as_str()).collect();
-            Err(format!("{address} lies in networks {}; name one by --network", names.join(", ")))
+            Err(format!("{holding} lies in networks {}; name one by --network", names.join(", ")))
         }
     }
 }
 
 pub(super) fn reserve(path: &Path, options: &Reserve) -> Result<(), Failure> {
     let config = check::load(path)?;
-    let addresses = &options.addresses;
-    let [first, ..] = addresses.as_slice() else {
+    let holdings = &options.holdings;
+    let [first, ..] = holdings.as_slice() else {
         return Ok(());
     };
-    if addresses.iter().filter(|address| address.is_ipv4()).count() > 1
-        || addresses.iter().filter(|address| address.is_ipv6()).count() > 1
-    {
-        let text = "a NIC holds one address of each family; name one IPv4 and one IPv6 address";
+    let has_before = |(place, holding): (usize, &Holding)| {
+        holdings.iter().take(place).any(|before| before.excludes(*holding))
+    };
+    if holdings.iter().enumerate().any(has_before) {
+        let text =
+            "a NIC holds one IPv4 address, one IPv6 address and one prefix; name one of each";
         return Err(Failure::new(ExitStatus::Usage, text));
     }
     let key = options.place.key(&config, &options.vm, *first)?;
-    let edit = Edit::Hold { key: key.clone(), addresses: addresses.clone(), hostname: None };
+    let edit = Edit::Hold { key: key.clone(), holdings: holdings.clone(), hostname: None };
     apply(&config, path, vec![edit], Force::No)?;
-    let words: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-    print(&format!("{} {} holds {} in {}\n", key.vm, key.nic, words.join(" and "), key.network))
+    let words: Vec<String> = holdings.iter().map(ToString::to_string).collect();
+    print(&format!("{} holds {} in {}\n", named(&key), words.join(" and "), key.network))
 }
 
 pub(super) fn release(path: &Path, options: &Release) -> Result<(), Failure> {
@@ -166,11 +178,16 @@ fn ask(leases: usize) -> Result<(), Failure> {
 
 pub(super) fn move_address(path: &Path, options: &Move) -> Result<(), Failure> {
     let config = check::load(path)?;
-    let key = options.place.key(&config, &options.vm, options.address)?;
-    let edit = Edit::Move { key: key.clone(), address: options.address };
+    let key = options.place.key(&config, &options.vm, options.holding)?;
+    let edit = Edit::Move { key: key.clone(), holding: options.holding };
     let force = if options.force { Force::Yes } else { Force::No };
     apply(&config, path, vec![edit], force)?;
-    print(&format!("{} {} holds {} in {}\n", key.vm, key.nic, options.address, key.network))
+    print(&format!("{} holds {} in {}\n", named(&key), options.holding, key.network))
+}
+
+/// Names whose lease it is: the NIC only if one is meant.
+pub(super) fn named(key: &LeaseKey) -> String {
+    if key.nic.is_any() { key.vm.to_string() } else { format!("{} {}", key.vm, key.nic) }
 }
 
 /// Whether a lease that a port serves may go.
@@ -219,6 +236,9 @@ fn in_store(config: &Config, edits: &[Edit]) -> Option<Result<Edited, Failure>> 
             store::open(&config.store, &config.node).map_err(|error| failed(error.to_string()))?;
         let loaded = store.load().map_err(|error| failed(error.to_string()))?;
         let (mut table, _) = LeaseTable::load(loaded.leases);
+        for withheld in &loaded.withheld {
+            table.withhold(withheld);
+        }
         let occasion = Occasion { node: &config.node, wall: clock::wall() };
         let keys = match table.edit(&config.networks, edits, occasion) {
             Ok(keys) => keys,

@@ -10,16 +10,15 @@ mod own;
 
 use std::fs;
 use std::io::IsTerminal;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::super::{ExitStatus, Failure, check, counted, print};
-use super::edit::{Force, apply, network_of};
+use super::edit::{Force, apply, named, network_of};
 use crate::config::Config;
-use crate::lease::{Edit, LeaseKey, NetworkName};
+use crate::lease::{Edit, Holding, LeaseKey, NetworkName, NicName};
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Options {
@@ -66,7 +65,7 @@ struct Host {
     network: Option<String>,
     mac: Option<String>,
     hostname: Option<String>,
-    addresses: Vec<IpAddr>,
+    holdings: Vec<Holding>,
 }
 
 pub(super) fn import(path: &Path, options: &Options) -> Result<(), Failure> {
@@ -131,15 +130,15 @@ fn read(format: Format, text: &str) -> Result<Vec<Host>, String> {
     }
 }
 
-/// Makes an edit of each host with an address; of what cannot be one, says why.
+/// Makes an edit of each host with an address or a prefix; of what cannot be one, says why.
 fn edits(config: &Config, options: &Options, hosts: &[Host]) -> (Vec<Edit>, Vec<String>) {
     let mut edits = Vec::new();
     let mut faults = Vec::new();
     for host in hosts {
-        let Some(first) = host.addresses.first() else { continue };
+        let Some(first) = host.holdings.first() else { continue };
         match key(config, options, host, *first) {
             Ok(key) => {
-                edits.push(Edit::Hold { key, addresses: host.addresses.clone(), hostname: None })
+                edits.push(Edit::Hold { key, holdings: host.holdings.clone(), hostname: None })
             }
             Err(fault) => faults.push(format!("{}: {fault}", host.place)),
         }
@@ -151,23 +150,22 @@ fn key(
     config: &Config,
     options: &Options,
     host: &Host,
-    address: IpAddr,
+    holding: Holding,
 ) -> Result<LeaseKey, String> {
     let network = match (&host.network, &options.network) {
         (Some(name), _) => name.parse().map_err(|error| format!("network {name:?}: {error}"))?,
         (None, Some(name)) => name.clone(),
-        (None, None) => network_of(&config.networks, address)?,
+        (None, None) => network_of(&config.networks, holding)?,
     };
     let vm = match &host.vm {
         Some(vm) => vm.clone(),
         None => identity(&options.vm, host)?,
     };
-    let nic = host.nic.as_deref().unwrap_or("default");
-    Ok(LeaseKey {
-        network,
-        vm: vm.parse().map_err(|error| format!("VM {vm:?}: {error}"))?,
-        nic: nic.parse().map_err(|error| format!("NIC {nic:?}: {error}"))?,
-    })
+    let nic = match &host.nic {
+        Some(nic) => nic.parse().map_err(|error| format!("NIC {nic:?}: {error}"))?,
+        None => NicName::any(),
+    };
+    Ok(LeaseKey { network, vm: vm.parse().map_err(|error| format!("VM {vm:?}: {error}"))?, nic })
 }
 
 fn identity(template: &str, host: &Host) -> Result<String, String> {
@@ -179,7 +177,7 @@ fn identity(template: &str, host: &Host) -> Result<String, String> {
         let Some(value) = value else {
             return Err(format!(
                 "{} has no {}; say by --vm how the VM is called",
-                host.addresses.first().map_or_else(String::new, ToString::to_string),
+                host.holdings.first().map_or_else(String::new, ToString::to_string),
                 name.trim_matches(['{', '}'])
             ));
         };
@@ -190,15 +188,9 @@ fn identity(template: &str, host: &Host) -> Result<String, String> {
 
 fn plan(edits: &[Edit]) -> String {
     let line = |edit: &Edit| match edit {
-        Edit::Hold { key, addresses, .. } => {
-            let words: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-            format!(
-                "{} {} would hold {} in {}\n",
-                key.vm,
-                key.nic,
-                words.join(" and "),
-                key.network
-            )
+        Edit::Hold { key, holdings, .. } => {
+            let words: Vec<String> = holdings.iter().map(ToString::to_string).collect();
+            format!("{} would hold {} in {}\n", named(key), words.join(" and "), key.network)
         }
         Edit::Release { .. } | Edit::Move { .. } => String::new(),
     };
@@ -229,7 +221,7 @@ mod tests {
             place: place.to_owned(),
             mac: Some(mac.to_owned()),
             hostname: Some(hostname.to_owned()),
-            addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+            holdings: addresses.iter().map(|address| address.parse().unwrap()).collect(),
             ..Host::default()
         }
     }
@@ -258,7 +250,7 @@ mod tests {
         let hosts = read(Format::DnsmasqLeases, text).unwrap();
         assert_eq!(hosts[0], host("1", "52:54:00:00:00:01", "db-1", &["10.0.0.10"]));
         assert_eq!((hosts[1].place.as_str(), &hosts[1].hostname), ("2", &None));
-        assert_eq!(hosts[2].addresses, ["2001:db8::10".parse::<IpAddr>().unwrap()]);
+        assert_eq!(hosts[2].holdings, ["2001:db8::10".parse::<Holding>().unwrap()]);
         assert_eq!((hosts.len(), &hosts[2].mac), (3, &None));
     }
 
@@ -277,7 +269,7 @@ mod tests {
         let hosts = read(Format::Kea, text).unwrap();
         let names: Vec<_> = hosts.iter().map(|host| host.hostname.as_deref()).collect();
         assert_eq!(names, [Some("db-1"), Some("a//b"), Some("db-1")]);
-        assert_eq!(hosts[2].addresses, ["2001:db8::10".parse::<IpAddr>().unwrap()]);
+        assert_eq!(hosts[2].holdings, ["2001:db8::10".parse::<Holding>().unwrap()]);
     }
 
     #[test]
@@ -291,7 +283,7 @@ mod tests {
         assert_eq!(guess(text), Format::Libvirt);
         let hosts = read(Format::Libvirt, text).unwrap();
         assert_eq!(hosts[0], host("4", "52:54:00:00:00:01", "db-1", &["10.0.0.10"]));
-        assert_eq!(hosts[1].addresses, ["2001:db8::10".parse::<IpAddr>().unwrap()]);
+        assert_eq!(hosts[1].holdings, ["2001:db8::10".parse::<Holding>().unwrap()]);
         assert_eq!(hosts.len(), 2);
     }
 

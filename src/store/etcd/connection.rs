@@ -7,6 +7,9 @@
 use std::time::Duration;
 
 use etcd_client::{Certificate, Client, ConnectOptions, Error, Identity, TlsOptions};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -76,6 +79,28 @@ impl Connection {
         Err(StoreError(format!("{doing} in etcd at {endpoints}: {fault}")))
     }
 
+    /// Tells whether a member accepts connections: a handshake of TCP, which costs etcd nothing.
+    pub(super) async fn is_reachable(&self) -> bool {
+        let places: Option<Vec<String>> = self
+            .config
+            .endpoints
+            .iter()
+            .map(|endpoint| place(endpoint).map(str::to_owned))
+            .collect();
+        // Without a port only the client knows where it is.
+        let Some(places) = places else { return true };
+        let tries = places.into_iter().map(|place| async move {
+            matches!(timeout(PROBE, TcpStream::connect(place)).await, Ok(Ok(_)))
+        });
+        let mut tries: FuturesUnordered<_> = tries.collect();
+        while let Some(is_reachable) = tries.next().await {
+            if is_reachable {
+                return true;
+            }
+        }
+        false
+    }
+
     async fn client(&self) -> Result<(Client, u64), String> {
         let mut state = self.state.lock().await;
         if let Some(client) = &state.client {
@@ -109,6 +134,14 @@ impl Connection {
             state.endpoint = state.endpoint.wrapping_add(1);
         }
     }
+}
+
+/// Returns the host and port of an endpoint; `None`: it names no port.
+fn place(endpoint: &str) -> Option<&str> {
+    let (_, rest) = endpoint.split_once("://")?;
+    let place = rest.split('/').next()?;
+    let (_, port) = place.rsplit_once(':')?;
+    port.parse::<u16>().is_ok().then_some(place)
 }
 
 /// Reads the files anew at every connection: a renewed certificate or password needs no restart.
@@ -164,8 +197,30 @@ const CALL: Duration = Duration::from_secs(2);
 /// How long a TCP and TLS connection may take.
 const CONNECT: Duration = Duration::from_secs(1);
 
+/// How long a handshake of TCP may take when a member is only looked for.
+const PROBE: Duration = Duration::from_millis(400);
+
 /// How often a quiet connection is tried.
 const PING_EVERY: Duration = Duration::from_secs(10);
 
 /// How long the answer to that may take.
 const PING_LIMIT: Duration = Duration::from_secs(3);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_looked_for_at_its_host_and_port() {
+        for (endpoint, expected) in [
+            ("https://192.0.2.1:2379", Some("192.0.2.1:2379")),
+            ("http://[2001:db8::1]:2379/", Some("[2001:db8::1]:2379")),
+            ("http://etcd.example:2379/path", Some("etcd.example:2379")),
+            ("http://etcd.example", None),
+            ("http://[2001:db8::1]", None),
+            ("etcd.example:2379", None),
+        ] {
+            assert_eq!(place(endpoint), expected, "{endpoint}");
+        }
+    }
+}

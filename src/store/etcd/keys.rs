@@ -8,10 +8,7 @@
 //! A VM's name may hold a slash, so each part is written as in a URL (RFC 3986, section 2.1): every
 //! byte that is not a letter, a digit or one of `-._~:` becomes `%` and two upper-case hex digits.
 
-use std::net::IpAddr;
-
-use crate::lease::{Lease, LeaseKey};
-use crate::store::shared::Holding;
+use crate::lease::{Holding, LeaseKey};
 
 /// Makes keys below one prefix.
 #[derive(Debug, Clone)]
@@ -32,6 +29,12 @@ impl Layout {
         format!("{}{}", self.leases(), parts.join("/"))
     }
 
+    /// Returns what the keys of all leases of the key's VM on its network begin with.
+    pub(super) fn leases_of_vm(&self, key: &LeaseKey) -> String {
+        let parts = [key.network.as_str(), key.vm.as_str()].map(escape);
+        format!("{}{}/", self.leases(), parts.join("/"))
+    }
+
     /// Returns what the keys of all leases begin with.
     pub(super) fn leases(&self) -> String {
         format!("{}/leases/", self.prefix)
@@ -39,11 +42,7 @@ impl Layout {
 
     /// Returns the key of an address or prefix of `network`.
     pub(super) fn holding(&self, network: &str, holding: Holding) -> String {
-        let name = match holding {
-            Holding::Address(address) => address.to_string(),
-            Holding::Prefix(prefix) => prefix.to_string(),
-        };
-        format!("{}{}", self.holdings(network), escape(&name))
+        format!("{}{}", self.holdings(network), escape(&holding.to_string()))
     }
 
     /// Returns what the keys of all addresses of `network` begin with.
@@ -66,18 +65,8 @@ impl Layout {
     /// Reads what [`Self::holding`] wrote.
     pub(super) fn parse_holding(&self, network: &str, key: &[u8]) -> Option<Holding> {
         let rest = std::str::from_utf8(key).ok()?.strip_prefix(&self.holdings(network))?;
-        let name = unescape(rest)?;
-        let address = name.parse::<IpAddr>().map(Holding::Address);
-        address.or_else(|_| name.parse().map(Holding::Prefix)).ok()
+        unescape(rest)?.parse().ok()
     }
-}
-
-/// Returns what a lease holds that no other of its network may.
-pub(super) fn holdings(lease: &Lease) -> Vec<Holding> {
-    let ipv4 = lease.ipv4.map(|address| Holding::Address(address.into()));
-    let ipv6 = lease.ipv6.map(|address| Holding::Address(address.into()));
-    let prefix = lease.prefix.map(Holding::Prefix);
-    [ipv4, ipv6, prefix].into_iter().flatten().collect()
 }
 
 fn escape(text: &str) -> String {

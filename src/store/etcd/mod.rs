@@ -9,10 +9,11 @@
 
 mod connection;
 mod keys;
+mod together;
 mod transaction;
 mod watch;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,13 +23,14 @@ use tokio::sync::mpsc;
 
 use connection::Connection;
 use keys::Layout;
-use transaction::{Known, Put};
+use together::{STEPS_MAX, Step};
+use transaction::{ForAnyNic, Known, Proposal, Put};
 use watch::Watch;
 
-use super::shared::{News, Refused};
+use super::shared::{News, Refused, Wanted};
 use super::{Change, EmbeddedStore, LeaseStore, Loaded, OpenError, StoreError};
 use crate::config;
-use crate::lease::{Lease, LeaseKey};
+use crate::lease::{Holding, Lease, LeaseKey};
 
 /// The shared lease table, and this node's copy of its part of it.
 #[derive(Debug)]
@@ -45,6 +47,8 @@ pub struct EtcdStore {
     /// The leases to be watched, once somebody watches.
     watched: Vec<LeaseKey>,
     wanted: Option<mpsc::UnboundedSender<LeaseKey>>,
+    /// Whether a VM waits for what could not be written.
+    waits: tokio::sync::watch::Sender<bool>,
 }
 
 impl EtcdStore {
@@ -66,6 +70,7 @@ impl EtcdStore {
             taken: HashMap::new(),
             watched: Vec::new(),
             wanted: None,
+            waits: tokio::sync::watch::Sender::new(false),
         })
     }
 
@@ -80,9 +85,16 @@ impl EtcdStore {
         for (copy, found) in copied.into_iter().zip(found) {
             let known = match found {
                 Ok(None) if is_emptied => {
-                    match transaction::put(&self.connection, &self.layout, &copy, None).await? {
+                    let proposal =
+                        Proposal { lease: &copy, base: None, for_any: ForAnyNic::NotThere };
+                    match transaction::put(&self.connection, &self.layout, proposal).await? {
                         Put::Done(known) => Some(known),
                         Put::Refused(now, _) => now,
+                        // Another node has put that there: this VM's lease is looked at again.
+                        Put::KeptForAny(_) => {
+                            leases.push(copy);
+                            continue;
+                        }
                     }
                 }
                 Ok(found) => found,
@@ -114,6 +126,7 @@ impl EtcdStore {
         for change in changes {
             last.insert(change.key(), change);
         }
+        let waits = last.values().any(|change| self.is_awaited(change));
         let writes = last.into_values().filter(|change| match change {
             Change::Put(lease) => {
                 self.known.get(&lease.key).is_none_or(|known| known.lease != *lease)
@@ -121,23 +134,23 @@ impl EtcdStore {
             Change::Delete(_) => true,
         });
         let (connection, layout) = (&self.connection, &self.layout);
-        let known = &self.known;
-        let written = stream::iter(writes.collect::<Vec<_>>()).map(|change| async move {
-            let base = known.get(change.key()).cloned();
-            let result = match change {
-                Change::Put(lease) => transaction::put(connection, layout, lease, base).await,
-                Change::Delete(key) => transaction::delete(connection, layout, key, base)
-                    .await
-                    .map(|left| Put::Refused(left, Vec::new())),
+        let steps = writes.map(|change| {
+            let key = change.key();
+            let base = self.known.get(key).cloned();
+            let for_any = match key.nic.is_any() || self.known.contains_key(&key.for_any_nic()) {
+                true => ForAnyNic::Known,
+                false => ForAnyNic::NotThere,
             };
-            (change, result)
+            Step { change, base, for_any }
         });
+        let groups = together::groups(steps.collect());
+        let written = stream::iter(groups).map(|group| write(connection, layout, group));
         let mut written = written.buffer_unordered(AT_ONCE);
         let mut done = Vec::new();
         let mut failure = None;
-        while let Some((change, result)) = written.next().await {
+        while let Some(result) = written.next().await {
             match result {
-                Ok(put) => done.push((change, put)),
+                Ok(puts) => done.extend(puts),
                 Err(error) => {
                     failure = Some(error);
                     break;
@@ -147,10 +160,54 @@ impl EtcdStore {
         drop(written);
         // What etcd has is kept even if the rest failed; the rest is tried again.
         let refused = self.keep(done).await?;
+        self.waits.send_replace(waits && failure.is_some());
         match failure {
             None => Ok(refused),
             Some(error) => Err(error),
         }
+    }
+
+    /// Tells whether a VM is not served before this is written: it has other addresses by it.
+    fn is_awaited(&self, change: &Change) -> bool {
+        match change {
+            Change::Put(lease) => self
+                .known
+                .get(&lease.key)
+                .is_none_or(|known| Holding::of(&known.lease).ne(Holding::of(lease))),
+            Change::Delete(_) => false,
+        }
+    }
+
+    /// Reads leases that this node does not know; it knows and watches them from then on.
+    async fn read(&mut self, wanted: &[Wanted]) -> Result<Vec<Lease>, StoreError> {
+        let (connection, layout) = (&self.connection, &self.layout);
+        let held = wanted.iter().filter_map(|wanted| match wanted {
+            Wanted::Lease(_) | Wanted::Vm(_) => None,
+            Wanted::Holder(network, holding) => Some(layout.holding(network.as_str(), *holding)),
+        });
+        let holders = transaction::holders(connection, layout, &held.collect::<Vec<_>>()).await?;
+        let mut keys: BTreeSet<LeaseKey> = holders.into_iter().collect();
+        keys.extend(wanted.iter().filter_map(|wanted| match wanted {
+            Wanted::Lease(key) => Some(key.clone()),
+            Wanted::Vm(_) | Wanted::Holder(..) => None,
+        }));
+        for wanted in wanted {
+            let Wanted::Vm(key) = wanted else { continue };
+            let found = transaction::list(connection, &layout.leases_of_vm(key)).await?;
+            keys.extend(found.iter().filter_map(|held| layout.parse_lease(held.key())));
+        }
+        // What it knows it hears of, and its own changes of that may be under way.
+        let keys: Vec<LeaseKey> =
+            keys.into_iter().filter(|key| !self.known.contains_key(key)).collect();
+        let mut leases = Vec::new();
+        for found in transaction::get(connection, layout, &keys).await? {
+            let Some(known) = found? else { continue };
+            let lease = known.lease.clone();
+            self.known.insert(lease.key.clone(), known);
+            self.watch_too(&lease.key);
+            leases.push(lease);
+        }
+        Ok(leases)
     }
 
     /// Brings what is known, the copy and the watch to what etcd said.
@@ -164,6 +221,17 @@ impl EtcdStore {
                 // Deleted, as it should be.
                 (Change::Delete(_), Put::Refused(None, _)) => (None, Vec::new(), false),
                 (_, Put::Refused(now, taken)) => (now, taken, true),
+                // What is kept for whichever NIC asks first has to go to this one.
+                (_, Put::KeptForAny(kept)) => {
+                    let (any, lease) = (kept.lease.key.clone(), kept.lease.clone());
+                    copies.push(Change::Put(lease.clone()));
+                    if self.known.insert(any.clone(), kept).is_none() {
+                        self.watch_too(&any);
+                    }
+                    let now = Some(Box::new(lease));
+                    refused.push(Refused { key: any, now, taken: Vec::new() });
+                    (self.known.get(key).cloned(), Vec::new(), true)
+                }
             };
             if taken.is_empty() {
                 self.taken.remove(key);
@@ -231,6 +299,11 @@ impl LeaseStore for EtcdStore {
         runtime.block_on(self.share(changes))
     }
 
+    fn find(&mut self, wanted: &[Wanted]) -> Result<Vec<Lease>, StoreError> {
+        let runtime = self.runtime.clone();
+        runtime.block_on(self.read(wanted))
+    }
+
     fn watch(&mut self) -> Option<mpsc::Receiver<News>> {
         let (wanted, wants) = mpsc::unbounded_channel();
         let (news, said) = mpsc::channel(QUEUE);
@@ -240,11 +313,43 @@ impl LeaseStore for EtcdStore {
             keys: std::mem::take(&mut self.watched).into_iter().collect(),
             wanted: wants,
             news,
+            waits: self.waits.subscribe(),
+            salt: crc32fast::hash(self.node.as_bytes()),
         };
         self.wanted = Some(wanted);
         self.runtime.spawn(watch.run());
         Some(said)
     }
+}
+
+/// Makes changes that belong together; a change that belongs with no other is one alone.
+async fn write<'a>(
+    connection: &Connection,
+    layout: &Layout,
+    group: Vec<Step<'a>>,
+) -> Result<Vec<(&'a Change, Put)>, StoreError> {
+    if (2..=STEPS_MAX).contains(&group.len()) {
+        let puts = together::write(connection, layout, &group).await?;
+        return Ok(group.iter().map(|step| step.change).zip(puts).collect());
+    }
+    let mut done = Vec::with_capacity(group.len());
+    // Too many for one transaction: what is given up first, then what takes it.
+    let (gone, kept): (Vec<_>, Vec<_>) =
+        group.into_iter().partition(|step| matches!(step.change, Change::Delete(_)));
+    for Step { change, base, for_any } in gone.into_iter().chain(kept) {
+        let put = match change {
+            Change::Put(lease) => {
+                let proposal = Proposal { lease, base, for_any };
+                transaction::put(connection, layout, proposal).await?
+            }
+            Change::Delete(key) => {
+                let left = transaction::delete(connection, layout, key, base).await?;
+                Put::Refused(left, Vec::new())
+            }
+        };
+        done.push((change, put));
+    }
+    Ok(done)
 }
 
 /// Reads every lease of the shared table, for a command that is no daemon.

@@ -10,10 +10,10 @@ use etcd_client::{
 };
 
 use super::connection::Connection;
-use super::keys::{Layout, holdings};
-use crate::lease::{Lease, LeaseKey};
+use super::keys::Layout;
+use crate::lease::{Holding, Lease, LeaseKey};
 use crate::store::StoreError;
-use crate::store::shared::{Holding, Taken};
+use crate::store::shared::Taken;
 
 /// A lease as it is in etcd.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,17 +31,36 @@ pub(super) enum Put {
     Done(Known),
     /// It is not: the lease as it is in etcd, if it is, and what others hold.
     Refused(Option<Known>, Vec<Taken>),
+    /// It is not: this is kept for whichever NIC of its VM asks first, and goes with it.
+    KeptForAny(Known),
 }
 
-/// Writes `lease`, which was made from `base`.
+/// A lease that is to be written.
+#[derive(Debug)]
+pub(super) struct Proposal<'a> {
+    pub(super) lease: &'a Lease,
+    /// What it was made from.
+    pub(super) base: Option<Known>,
+    pub(super) for_any: ForAnyNic,
+}
+
+/// What this node believes of what is kept for whichever NIC of a VM asks first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ForAnyNic {
+    /// It is there, or it is what is written: it is no obstacle.
+    Known,
+    /// There is nothing; if there is, it has to be known first.
+    NotThere,
+}
+
+/// Writes a lease.
 ///
 /// # Errors
 /// [`StoreError`] if etcd does not answer, or holds what is no lease.
 pub(super) async fn put(
     connection: &Connection,
     layout: &Layout,
-    lease: &Lease,
-    mut base: Option<Known>,
+    Proposal { lease, mut base, for_any }: Proposal<'_>,
 ) -> Result<Put, StoreError> {
     // The same for every lease: trouble is one thing to tell, however many leases wait.
     let doing = "writing leases";
@@ -49,14 +68,18 @@ pub(super) async fn put(
     // Addresses that were found to be this lease's own although it is not there.
     let mut own = BTreeSet::new();
     for _ in 0..ATTEMPTS {
-        let attempt = Attempt { layout, key: &key, lease, base: base.as_ref(), own: &own };
+        let attempt = Attempt { layout, key: &key, lease, base: base.as_ref(), for_any, own: &own };
         let transaction = attempt.transaction().map_err(|error| failed(doing, &error))?;
         let answer = commit(connection, doing, &transaction).await?;
         if answer.succeeded() {
             let revision = answer.header().map_or(0, |header| header.revision());
             return Ok(Put::Done(Known { revision, lease: lease.clone() }));
         }
-        let (now, held) = read(layout, &lease.key, answer.op_responses())?;
+        let Found { now, for_any: kept, held } = read(layout, &lease.key, answer.op_responses())?;
+        let is_done = now.as_ref().is_some_and(|now| now.lease == *lease);
+        if let Some(kept) = kept.filter(|_| !is_done) {
+            return Ok(Put::KeptForAny(kept));
+        }
         match now {
             // Written by a call whose answer was lost, or by a node that decided alike.
             Some(now) if now.lease == *lease => return Ok(Put::Done(now)),
@@ -104,7 +127,7 @@ pub(super) async fn delete(
         },
     };
     let mut operations = vec![TxnOp::delete(name.clone(), None)];
-    for holding in holdings(&base.lease) {
+    for holding in Holding::of(&base.lease) {
         operations.push(TxnOp::delete(layout.holding(key.network.as_str(), holding), None));
     }
     let transaction = Txn::new()
@@ -115,7 +138,7 @@ pub(super) async fn delete(
     if answer.succeeded() {
         return Ok(None);
     }
-    read(layout, key, answer.op_responses()).map(|(now, _)| now)
+    read(layout, key, answer.op_responses()).map(|found| found.now)
 }
 
 /// Reads leases, in the order of `keys`; `None`: there is none; an error: it is no lease.
@@ -133,10 +156,31 @@ pub(super) async fn get(
         let transaction = Txn::new().and_then(gets);
         let answer = commit(connection, "reading leases", &transaction).await?;
         for (key, response) in some.iter().zip(answer.op_responses()) {
-            found.push(read(layout, key, vec![response]).map(|(now, _)| now));
+            found.push(read(layout, key, vec![response]).map(|found| found.now));
         }
     }
     Ok(found)
+}
+
+/// Reads who holds what `names` names, the keys of addresses and prefixes; what nobody holds is left
+/// out.
+///
+/// # Errors
+/// [`StoreError`] if etcd does not answer.
+pub(super) async fn holders(
+    connection: &Connection,
+    layout: &Layout,
+    names: &[String],
+) -> Result<Vec<LeaseKey>, StoreError> {
+    let mut holders = Vec::new();
+    for some in names.chunks(OPERATIONS) {
+        let gets: Vec<TxnOp> = some.iter().map(|name| TxnOp::get(name.as_str(), None)).collect();
+        let transaction = Txn::new().and_then(gets);
+        let answer = commit(connection, "reading addresses", &transaction).await?;
+        let held = values(answer.op_responses());
+        holders.extend(held.filter_map(|held| layout.parse_lease(held.value())));
+    }
+    Ok(holders)
 }
 
 /// Reads everything that begins with `prefix`, page by page.
@@ -213,6 +257,7 @@ struct Attempt<'a> {
     key: &'a str,
     lease: &'a Lease,
     base: Option<&'a Known>,
+    for_any: ForAnyNic,
     own: &'a BTreeSet<Holding>,
 }
 
@@ -221,12 +266,17 @@ impl Attempt<'_> {
         let name =
             |holding: &Holding| self.layout.holding(self.lease.key.network.as_str(), *holding);
         let before: BTreeSet<Holding> =
-            self.base.map(|base| holdings(&base.lease)).unwrap_or_default().into_iter().collect();
-        let after: BTreeSet<Holding> = holdings(self.lease).into_iter().collect();
+            self.base.into_iter().flat_map(|base| Holding::of(&base.lease)).collect();
+        let after: BTreeSet<Holding> = Holding::of(self.lease).collect();
         let revision = self.base.map_or(0, |base| base.revision);
         let mut compares = vec![Compare::mod_revision(self.key, CompareOp::Equal, revision)];
         let mut operations = vec![TxnOp::put(self.key, serde_json::to_vec(self.lease)?, None)];
         let mut reads = vec![TxnOp::get(self.key, None)];
+        if self.for_any == ForAnyNic::NotThere {
+            let any = self.layout.lease(&self.lease.key.for_any_nic());
+            compares.push(Compare::create_revision(any.clone(), CompareOp::Equal, 0));
+            reads.push(TxnOp::get(any, None));
+        }
         for holding in after.difference(&before) {
             let name = name(holding);
             compares.push(if self.own.contains(holding) {
@@ -244,7 +294,7 @@ impl Attempt<'_> {
     }
 }
 
-async fn commit(
+pub(super) async fn commit(
     connection: &Connection,
     doing: &str,
     transaction: &Txn,
@@ -256,23 +306,43 @@ async fn commit(
     connection.call(doing, ask).await
 }
 
-/// Reads the answers to `Attempt`'s reads: the lease first, then addresses.
+/// Returns what single reads found.
+pub(super) fn values(responses: Vec<TxnOpResponse>) -> impl Iterator<Item = KeyValue> {
+    responses.into_iter().filter_map(|response| match response {
+        TxnOpResponse::Get(mut found) => found.take_kvs().into_iter().next(),
+        TxnOpResponse::Put(_) | TxnOpResponse::Delete(_) | TxnOpResponse::Txn(_) => None,
+    })
+}
+
+/// What a transaction that did not go through has found.
+#[derive(Debug, Default)]
+struct Found {
+    /// The lease itself.
+    now: Option<Known>,
+    /// What is kept for whichever NIC of its VM asks first.
+    for_any: Option<Known>,
+    /// Addresses, and whose they are.
+    held: Vec<Taken>,
+}
+
+/// Reads the answers to `Attempt`'s reads.
 fn read(
     layout: &Layout,
     key: &LeaseKey,
     responses: Vec<TxnOpResponse>,
-) -> Result<(Option<Known>, Vec<Taken>), StoreError> {
-    let mut kvs = responses.iter().map(|response| match response {
-        TxnOpResponse::Get(found) => found.kvs().first(),
-        TxnOpResponse::Put(_) | TxnOpResponse::Delete(_) | TxnOpResponse::Txn(_) => None,
-    });
-    let now = kvs.next().flatten().map(|held| parse(layout, held)).transpose()?;
-    let network = key.network.as_str();
-    let held = kvs.flatten().filter_map(|held| taken_by(layout, network, held)).collect();
-    Ok((now, held))
+) -> Result<Found, StoreError> {
+    let mut found = Found::default();
+    for held in values(responses) {
+        match layout.parse_lease(held.key()) {
+            Some(name) if name == *key => found.now = Some(parse(layout, &held)?),
+            Some(_) => found.for_any = Some(parse(layout, &held)?),
+            None => found.held.extend(taken_by(layout, key.network.as_str(), &held)),
+        }
+    }
+    Ok(found)
 }
 
-fn taken_by(layout: &Layout, network: &str, held: &KeyValue) -> Option<Taken> {
+pub(super) fn taken_by(layout: &Layout, network: &str, held: &KeyValue) -> Option<Taken> {
     let what = layout.parse_holding(network, held.key())?;
     Some(Taken { what, holder: layout.parse_lease(held.value())? })
 }

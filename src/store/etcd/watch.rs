@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::{Client, Error, EventType, WatchOptions, WatchResponse, WatchStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::connection::{Connection, words};
 use super::keys::Layout;
 use super::transaction;
+use crate::clock;
 use crate::lease::LeaseKey;
 use crate::store::StoreError;
 use crate::store::shared::News;
@@ -30,24 +31,54 @@ pub(super) struct Watch {
     /// Leases that are to be watched from now on.
     pub(super) wanted: mpsc::UnboundedReceiver<LeaseKey>,
     pub(super) news: mpsc::Sender<News>,
+    /// Whether a VM waits for etcd.
+    pub(super) waits: watch::Receiver<bool>,
+    /// What sets this node's pauses apart from others'.
+    pub(super) salt: u32,
 }
 
 impl Watch {
     /// Watches until nobody listens any more.
     pub(super) async fn run(mut self) {
-        let mut pause = PAUSE_MIN;
+        let mut failures: u32 = 0;
         loop {
-            let began = crate::clock::mono();
+            let began = clock::mono();
             let Err(StoreError(reason)) = self.watch().await else { return };
-            if crate::clock::mono().since(began) > PAUSE_MAX {
-                pause = PAUSE_MIN;
+            if clock::mono().since(began) > PAUSE_MAX {
+                failures = 0;
             }
             tracing::debug!(%reason, "watching leases; it is begun anew");
             if self.news.send(News::Down(reason)).await.is_err() {
                 return;
             }
-            tokio::time::sleep(pause).await;
-            pause = pause.saturating_mul(2).min(PAUSE_MAX);
+            failures = failures.saturating_add(1);
+            self.rest(failures).await;
+        }
+    }
+
+    /// Rests before the stream is made anew: longer after each failure. Where a VM waits, the
+    /// members are looked for all the while, and the rest ends with the first that is there.
+    async fn rest(&mut self, failures: u32) {
+        let begun = clock::mono();
+        let end = begun.after(jitter(pause(failures, PAUSE_MAX), self.salt, failures));
+        // What answers and yet does not work is not asked more often for that.
+        let earliest = begun.after(jitter(pause(failures, PAUSE_WAITED), self.salt, failures));
+        let mut looks: u32 = 0;
+        loop {
+            let is_closed = tokio::select! {
+                () = clock::sleep_until(Some(end)) => return,
+                waits = self.waits.wait_for(|waits| *waits) => waits.is_err(),
+            };
+            if is_closed {
+                // The process is about to end.
+                return clock::sleep_until(Some(end)).await;
+            }
+            let look = clock::mono().after(jitter(LOOK, self.salt, looks)).max(earliest);
+            clock::sleep_until(Some(look.min(end))).await;
+            if look >= end || self.connection.is_reachable().await {
+                return;
+            }
+            looks = looks.wrapping_add(1);
         }
     }
 
@@ -192,8 +223,91 @@ const AT_ONCE: usize = 50;
 /// How long watchers may take to begin.
 const BEGIN: Duration = Duration::from_secs(5);
 
+/// Returns how long to wait after so many failures, at most `longest`.
+fn pause(failures: u32, longest: Duration) -> Duration {
+    let doublings = failures.saturating_sub(1).min(u32::BITS - 1);
+    PAUSE_MIN.saturating_mul(1 << doublings).min(longest)
+}
+
+/// Takes up to a half off a pause: nodes that lost etcd at once do not all come back at once.
+fn jitter(pause: Duration, salt: u32, turn: u32) -> Duration {
+    let part = crc32fast::hash(&[salt.to_be_bytes(), turn.to_be_bytes()].concat()) % 512;
+    pause.saturating_sub(pause.saturating_mul(part) / 1_024)
+}
+
 /// How long to wait before the stream is made anew, at first.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 
 /// How long at most.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// How long at most where a VM waits and a member accepts connections.
+const PAUSE_WAITED: Duration = Duration::from_secs(1);
+
+/// How often a member is looked for where a VM waits.
+const LOOK: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    #[test]
+    fn pauses_double_to_a_bound() {
+        let millis = |failures| pause(failures, PAUSE_MAX).as_millis();
+        assert_eq!([1, 2, 3, 6, 7, 1_000].map(millis), [100, 200, 400, 3_200, 5_000, 5_000]);
+        assert_eq!(pause(u32::MAX, PAUSE_WAITED), PAUSE_WAITED);
+    }
+
+    #[test]
+    fn jitter_takes_at_most_a_half_and_sets_nodes_apart() {
+        let pauses: BTreeSet<Duration> = (0..100).map(|salt| jitter(LOOK, salt, 3)).collect();
+        assert!(pauses.iter().all(|pause| *pause <= LOOK && *pause >= LOOK / 2), "{pauses:?}");
+        assert!(pauses.len() > 50, "{pauses:?}");
+    }
+
+    fn resting(endpoint: String) -> (Watch, watch::Sender<bool>) {
+        let config = config::Etcd {
+            endpoints: vec![endpoint],
+            prefix: "/leasehold".to_owned(),
+            ca_file: None,
+            cert_file: None,
+            key_file: None,
+            username: None,
+            password_file: None,
+        };
+        let (waiting, waits) = watch::channel(false);
+        let watch = Watch {
+            connection: Arc::new(Connection::new(config, "node-a")),
+            layout: Layout::new("/leasehold"),
+            keys: BTreeSet::new(),
+            wanted: mpsc::unbounded_channel().1,
+            news: mpsc::channel(1).0,
+            waits,
+            salt: 7,
+        };
+        (watch, waiting)
+    }
+
+    #[tokio::test]
+    async fn a_rest_ends_early_where_a_vm_waits_and_a_member_listens_and_only_then() {
+        let member = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", member.local_addr().unwrap());
+        // Long after etcd went: whoever does not look rests for seconds.
+        const FAILURES: u32 = 100;
+        let whole = jitter(PAUSE_MAX, 7, FAILURES);
+        let (mut watch, waiting) = resting(endpoint);
+        let begun = clock::mono();
+        watch.rest(FAILURES).await;
+        assert!(clock::mono().since(begun) >= whole, "nobody waits");
+        waiting.send_replace(true);
+        // Nobody accepts, and yet the handshake is made: `member` listens.
+        let begun = clock::mono();
+        watch.rest(FAILURES).await;
+        assert!(clock::mono().since(begun) < whole, "a VM waits");
+        drop(member);
+        let begun = clock::mono();
+        watch.rest(FAILURES).await;
+        assert!(clock::mono().since(begun) >= whole, "no member is there");
+    }
+}

@@ -15,14 +15,14 @@ pub(super) fn hosts(text: &str) -> Vec<Host> {
         for part in value.split(',').map(str::trim) {
             let bare = part.trim_matches(['[', ']']);
             if let Ok(address) = bare.parse::<IpAddr>() {
-                host.addresses.push(address);
+                host.holdings.push(address.into());
             } else if part.parse::<Mac>().is_ok() {
                 host.mac = Some(part.to_ascii_lowercase());
             } else if is_name(part) {
                 host.hostname = Some(part.to_owned());
             }
         }
-        if !host.addresses.is_empty() {
+        if !host.holdings.is_empty() {
             hosts.push(host);
         }
     }
@@ -40,12 +40,12 @@ pub(super) fn leases(text: &str) -> Result<Vec<Host>, String> {
             [_, link, address, name, ..] => (*link, *address, *name),
             _ => return Err(fault(number, line)),
         };
-        let address = address.parse().map_err(|_| fault(number, line))?;
+        let address: IpAddr = address.parse().map_err(|_| fault(number, line))?;
         hosts.push(Host {
             place: number.saturating_add(1).to_string(),
             mac: link.parse::<Mac>().is_ok().then(|| link.to_ascii_lowercase()),
             hostname: (name != "*").then(|| name.to_owned()),
-            addresses: vec![address],
+            holdings: vec![address.into()],
             ..Host::default()
         });
     }

@@ -1,10 +1,9 @@
 //! The reservations of Kea's configuration, global ones and those of subnets and shared networks.
 
-use std::net::IpAddr;
-
 use serde_json::{Map, Value};
 
 use super::Host;
+use crate::lease::Holding;
 
 /// Reads JSON with the comments that Kea allows: `#`, `//` and `/* */`.
 pub(super) fn reservations(text: &str) -> Result<Vec<Host>, String> {
@@ -42,16 +41,20 @@ fn collect(value: &Value, place: &str, hosts: &mut Vec<Host>) {
 
 fn host(reservation: &Map<String, Value>, place: String) -> Option<Host> {
     let text = |name: &str| reservation.get(name).and_then(Value::as_str).map(str::to_owned);
-    let many = reservation.get("ip-addresses").and_then(Value::as_array);
-    let addresses: Vec<IpAddr> = text("ip-address")
+    // A NIC holds one address and one prefix; further ones have nowhere to go.
+    let first = |name: &str| {
+        let many = reservation.get(name).and_then(Value::as_array);
+        many.and_then(|list| list.first()?.as_str()).map(str::to_owned)
+    };
+    let holdings: Vec<Holding> = text("ip-address")
         .into_iter()
-        // A NIC holds one address; further ones have nowhere to go.
-        .chain(many.and_then(|list| list.first()?.as_str()).map(str::to_owned))
-        .filter_map(|address| address.parse().ok())
+        .chain(first("ip-addresses"))
+        .chain(first("prefixes"))
+        .filter_map(|holding| holding.parse().ok())
         .collect();
     let hostname = text("hostname").filter(|name| !name.is_empty());
     let mac = text("hw-address").map(|mac| mac.to_ascii_lowercase());
-    (!addresses.is_empty()).then(|| Host { place, mac, hostname, addresses, ..Host::default() })
+    (!holdings.is_empty()).then(|| Host { place, mac, hostname, holdings, ..Host::default() })
 }
 
 /// Puts a blank in the place of every character of a comment, so that lines and columns stay.

@@ -1,5 +1,7 @@
 //! The `<host>` elements of a libvirt network's `<dhcp>`.
 
+use std::net::IpAddr;
+
 use super::Host;
 
 pub(super) fn network(text: &str) -> Result<Vec<Host>, String> {
@@ -10,15 +12,16 @@ pub(super) fn network(text: &str) -> Result<Vec<Host>, String> {
     let host = |node: roxmltree::Node<'_, '_>| {
         let line = document.text_pos_at(node.range().start).row;
         let address = node.attribute("ip")?;
-        Some(address.parse().map_err(|_| format!("line {line}: {address:?} is no address")).map(
-            |address| Host {
+        let parsed = address.parse::<IpAddr>();
+        Some(parsed.map_err(|_| format!("line {line}: {address:?} is no address")).map(|address| {
+            Host {
                 place: line.to_string(),
                 mac: node.attribute("mac").map(str::to_ascii_lowercase),
                 hostname: node.attribute("name").map(str::to_owned),
-                addresses: vec![address],
+                holdings: vec![address.into()],
                 ..Host::default()
-            },
-        ))
+            }
+        }))
     };
     document.descendants().filter(is_lease).filter_map(host).collect()
 }

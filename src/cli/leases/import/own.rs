@@ -1,10 +1,9 @@
 //! What `leases export` writes.
 
-use std::net::IpAddr;
-
 use serde::Deserialize;
 
 use super::Host;
+use crate::lease::Holding;
 
 /// The fields of an exported lease that can be had again.
 #[derive(Debug, Deserialize)]
@@ -13,8 +12,9 @@ struct Row {
     network: String,
     vm: String,
     nic: Option<String>,
-    ipv4: Option<IpAddr>,
-    ipv6: Option<IpAddr>,
+    ipv4: Option<Holding>,
+    ipv6: Option<Holding>,
+    prefix: Option<Holding>,
 }
 
 pub(super) fn json(text: &str) -> Result<Vec<Host>, String> {
@@ -36,7 +36,7 @@ fn host(before: usize, row: Row) -> Host {
         vm: Some(row.vm),
         nic: row.nic.filter(|nic| !nic.is_empty()),
         network: Some(row.network),
-        addresses: [row.ipv4, row.ipv6].into_iter().flatten().collect(),
+        holdings: [row.ipv4, row.ipv6, row.prefix].into_iter().flatten().collect(),
         ..Host::default()
     }
 }
