@@ -7,6 +7,8 @@ mod embedded;
 #[cfg(feature = "etcd")]
 mod etcd;
 mod memory;
+mod pages;
+mod place;
 mod recover;
 mod row;
 mod shared;
@@ -130,7 +132,7 @@ pub fn recover(
         config::Store::Embedded { path } | config::Store::Etcd { path, .. } => {
             recover::recover(path, progress)
         }
-        config::Store::Memory => Ok(Recovered::Whole),
+        config::Store::Memory => Ok(Recovered::Whole { aside: Vec::new() }),
     }
 }
 
