@@ -53,7 +53,7 @@ scenarios! {
     reclaim,
     store_full,
     store_readonly,
-    store_permission,
+    store_trouble,
     store_damaged,
     replug,
     netdev,
