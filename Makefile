@@ -29,8 +29,8 @@ test: tools ## everything, one suite after another, with the seconds that each t
 	@$(SUITE) netns $(CARGO) test --release --quiet $(FEATURES) --test netns -- --test-threads=6
 	@echo "all suites passed"
 
-chaos: ## the store's process killed 1,000 times instead of 50
-	@LEASEHOLD_CRASHES=1000 $(SUITE) crash $(CARGO) test --release --quiet --test crash -- --nocapture
+chaos: tools build ## the store in trouble for long: kills, disks, damaged files, etcd; one report
+	@lab/chaos.sh $(CARGO) test --release --quiet $(FEATURES)
 
 bench: ## what the core costs, and the whole daemon beside a raw socket (as root)
 	@$(CARGO) bench $(FEATURES)

@@ -24,6 +24,9 @@ fn main() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     group_commit(&directory.path().join("small"));
     fill(&directory.path().join("great"));
+    let file = directory.path().join("great/store/leases.sqlite");
+    let size = fs::metadata(&file).expect("the file of the store").len();
+    println!("they are in {}: {} MiB", file.display(), size >> 20);
     let status = Command::new(env::current_exe().expect("this program's path"))
         .env(DIRECTORY, directory.path().join("great"))
         .status()

@@ -16,7 +16,7 @@ if [[ ${1:-} != --inside ]]; then
       echo "lab: making network namespaces needs root, and there is no sudo" >&2
       exit 77
     }
-    as_root=(sudo "--preserve-env=LEASEHOLD,LAB_LIMIT,LAB_TRACE" --)
+    as_root=(sudo "--preserve-env=LEASEHOLD,LAB_LIMIT,LAB_TRACE,LEASEHOLD_TROUBLES,LEASEHOLD_CHAOS_SEED" --)
   fi
   exec "${as_root[@]}" setpriv --pdeathsig KILL \
     unshare --net --mount --pid --uts --ipc --propagation private --fork --kill-child=KILL \

@@ -52,6 +52,8 @@ scenarios! {
     etcd,
     reclaim,
     store_full,
+    store_readonly,
+    store_trouble,
     store_damaged,
     replug,
     netdev,

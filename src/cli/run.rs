@@ -43,13 +43,19 @@ pub(super) fn run(path: &Path, options: &Options) -> Result<(), Failure> {
 
 /// Recovers the store if it is damaged, and says what came of it.
 fn recover(store: &config::Store) -> Result<(), Failure> {
-    // It draws only on a terminal.
-    let bar = ProgressBar::no_length().with_message("reading leases");
-    let mut progress = |read, expected: Option<u64>| {
+    // It draws only on a terminal; elsewhere, as in the journal, there are lines.
+    let bar = ProgressBar::no_length();
+    let mut told = 0;
+    let mut progress = |read: u64, expected: Option<u64>| {
         if let Some(expected) = expected {
             bar.set_length(expected);
         }
         bar.set_position(read);
+        if bar.is_hidden() && read / LINE > told {
+            told = read / LINE;
+            let of = expected.map_or(String::new(), |expected| format!(" of {expected}"));
+            eprintln!("reading the damaged store: {read}{of} leases");
+        }
     };
     let recovered = store::recover(store, &mut progress);
     bar.finish_and_clear();
@@ -62,8 +68,12 @@ fn recover(store: &config::Store) -> Result<(), Failure> {
         Failure::new(code, error.to_string())
     })?;
     match recovered {
-        Recovered::Whole => eprintln!("the lease store is whole: there is nothing to recover"),
-        Recovered::Saved { saved, lost, kept } => {
+        Recovered::Whole { aside } => {
+            name_unserved(&aside);
+            eprintln!("the lease store is whole: there is nothing to recover");
+        }
+        Recovered::Saved { saved, lost, aside, kept } => {
+            name_unserved(&aside);
             let lost = lost
                 .map_or("unknown, its count cannot be read".to_owned(), |lost| lost.to_string());
             eprintln!(
@@ -74,3 +84,18 @@ fn recover(store: &config::Store) -> Result<(), Failure> {
     }
     Ok(())
 }
+
+fn name_unserved(rows: &[String]) {
+    for row in rows.iter().take(MAX_NAMED) {
+        eprintln!("not served: {row}");
+    }
+    if let Some(more) = rows.len().checked_sub(MAX_NAMED).filter(|more| *more > 0) {
+        eprintln!("not served: {more} more; the store's table `damaged` has them all");
+    }
+}
+
+/// How many rows that are not served are named one by one.
+const MAX_NAMED: usize = 100;
+
+/// Leases between two lines about the progress.
+const LINE: u64 = 100_000;

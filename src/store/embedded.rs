@@ -3,6 +3,9 @@
 //! Write-ahead log, a sync at every commit, and a lock on the file for as long as it is open. The
 //! file is read once, at the start; a row that is not whole is set aside then, in the table
 //! `damaged`, and the others are served. Nothing is ever deleted that could not be read.
+//!
+//! When the disk fails, the file is let go of, so that its file system can be checked and mounted
+//! anew, and opened again at the next write: the same file, or none.
 
 use std::collections::HashSet;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -15,6 +18,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 
+use super::place::{Fault, Place};
 use super::row::{self, COLUMNS, Damage};
 use super::{Change, LeaseStore, Loaded, OpenError, Refused, StoreError};
 use crate::clock;
@@ -24,7 +28,9 @@ use crate::lease::{Lease, LeaseKey};
 #[derive(Debug)]
 pub struct EmbeddedStore {
     file: PathBuf,
-    connection: Connection,
+    /// None: it was let go of.
+    connection: Option<Connection>,
+    place: Place,
 }
 
 impl EmbeddedStore {
@@ -41,29 +47,15 @@ impl EmbeddedStore {
     pub(super) fn open_named(directory: &Path, name: &str) -> Result<Self, OpenError> {
         let file = directory.join(name);
         create(directory, &file)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let opened = Connection::open_with_flags(&file, flags);
-        let mut connection = opened.map_err(|error| open_error(&file, &error))?;
-        match prepare(&mut connection) {
-            Ok(Format::Known) => Ok(Self { file, connection }),
-            Ok(Format::Newer(format)) => Err(OpenError::Unusable(format!(
-                "opening {}: it has format {format}, written by a newer leasehold, and this one \
-                 knows format {FORMAT}: install the newer one again",
-                file.display()
-            ))),
-            Ok(Format::Foreign) => Err(OpenError::Unusable(format!(
-                "opening {}: it is another program's database: move it away, or set [store] path \
-                 to another directory",
-                file.display()
-            ))),
-            Ok(Format::ReadOnly) => Err(no_permission(&file, "it is read-only")),
-            Err(error) => Err(open_error(&file, &error)),
-        }
+        let connection = connect(&file)?;
+        let place = Place::of(&file)
+            .map_err(|error| OpenError::Unusable(format!("opening {}: {error}", file.display())))?;
+        Ok(Self { file, connection: Some(connection), place })
     }
 
     /// Writes a fresh store: leases, and rows that are none.
     pub(super) fn fill(&mut self, leases: &[Lease], aside: &[SetAside]) -> Result<(), StoreError> {
-        let filled = replace_all(&mut self.connection, leases, aside, |_| Ok(()));
+        let filled = replace_all(self.ready()?, leases, aside, |_| Ok(()));
         filled.map_err(|error| self.unwritten(&error))
     }
 
@@ -73,28 +65,28 @@ impl EmbeddedStore {
         let mut rows = statement.query([])?;
         let mut aside = Vec::new();
         while let Some(row) = rows.next()? {
-            aside.push(SetAside { damage: Damage::Earlier, raw: row::raw(row) });
+            aside.push(SetAside { damage: Damage::Earlier, raw: row::raw(&row::columns(row)) });
         }
         Ok(aside)
     }
 
     /// Reads every row, the good ones apart from the others.
-    fn scan(&self) -> rusqlite::Result<(Vec<Lease>, Vec<SetAside>)> {
-        let expected: i64 =
-            self.connection.query_row("SELECT leases FROM summary", [], |row| row.get(0))?;
+    fn scan(connection: &Connection) -> rusqlite::Result<(Vec<Lease>, Vec<SetAside>)> {
+        let expected = count(connection)?;
         let mut leases: Vec<Lease> = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
         let mut aside = Vec::new();
         let mut names = row::Names::default();
         let mut is_ascending = true;
-        let mut statement = self.connection.prepare(row::SELECT)?;
+        let mut statement = connection.prepare(row::SELECT)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            match names.decode(row) {
+            let row = row::columns(row);
+            match names.decode(&row) {
                 Ok(lease) => {
                     is_ascending &= leases.last().is_none_or(|last| last.key < lease.key);
                     leases.push(lease);
                 }
-                Err(damage) => aside.push(SetAside { damage, raw: row::raw(row) }),
+                Err(damage) => aside.push(SetAside { damage, raw: row::raw(&row) }),
             }
         }
         if !is_ascending {
@@ -111,31 +103,64 @@ impl EmbeddedStore {
         Ok((leases, aside))
     }
 
-    /// Compares the rows that were read with the file's own count: a page that was lost without a
-    /// trace would be leases lost unseen.
-    fn check_count(&self, read: usize) -> Result<(), StoreError> {
-        let expected: i64 = self
-            .connection
-            .query_row("SELECT leases FROM summary", [], |row| row.get(0))
-            .map_err(|error| self.unreadable(&error.to_string()))?;
-        if i64::try_from(read) == Ok(expected) {
-            return Ok(());
+    /// Returns the connection to a file that whoever opens it next will find as it is then.
+    fn ready(&mut self) -> Result<&mut Connection, StoreError> {
+        match self.place.check() {
+            Ok(()) => {}
+            // Everything is moved from the lost log to the file first.
+            Err(Fault::LogGone) => {
+                if let Some(connection) = &self.connection {
+                    checkpoint(connection).map_err(|error| self.unwritten(&error.into()))?;
+                }
+                self.let_go();
+            }
+            Err(fault) => {
+                match fault {
+                    // As long as it is open its file system cannot be mended.
+                    Fault::Gone | Fault::Replaced | Fault::ReadOnly | Fault::System(_) => {
+                        self.let_go();
+                    }
+                    Fault::NoPermission(_) | Fault::LogGone => {}
+                }
+                return Err(StoreError(format!("writing {}: {fault}", self.file.display())));
+            }
         }
-        Err(self.unreadable(&format!("it says that it has {expected} leases, and has {read}")))
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.open_again()?,
+        };
+        Ok(self.connection.insert(connection))
     }
 
-    /// Asks SQLite whether the file's structure holds: a lost page would be leases lost unseen.
-    fn check_structure(&self) -> Result<(), StoreError> {
-        check_structure(&self.connection).map_err(|error| match error {
-            WriteError::Structure(fault) => self.unreadable(&fault),
-            WriteError::Sqlite(error) => self.unreadable(&error.to_string()),
-            WriteError::Json(error) => self.unreadable(&error.to_string()),
-        })
+    /// Opens the file that was let go of.
+    fn open_again(&mut self) -> Result<Connection, StoreError> {
+        let connection = connect(&self.file).map_err(|error| StoreError(error.to_string()))?;
+        // A failed sync may have left the log on the disk other than in memory: it is not kept.
+        if let Err(error) = checkpoint(&connection) {
+            keep_log(&connection);
+            return Err(self.unwritten(&error.into()));
+        }
+        self.place.note_log();
+        // Between the look and the opening it may have been replaced.
+        if let Err(fault) = self.place.check() {
+            return Err(StoreError(format!("opening {}: {fault}", self.file.display())));
+        }
+        Ok(connection)
+    }
+
+    /// Closes the file as it is.
+    fn let_go(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            keep_log(&connection);
+        }
+        self.place.forget_log();
     }
 
     fn unreadable(&self, fault: &str) -> StoreError {
         // As it is now it may be worth most to whoever looks into it: its log stays apart as well.
-        let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        if let Some(connection) = &self.connection {
+            keep_log(connection);
+        }
         StoreError(format!("reading {}: {fault}: {RECOVER}", self.file.display()))
     }
 
@@ -152,7 +177,10 @@ impl EmbeddedStore {
                     format!("writing {file}: {error}: {RECOVER}")
                 }
                 Some(_) | None => {
-                    format!("writing {file}: {error}: look at the kernel's log for the disk")
+                    format!(
+                        "writing {file}: {error}: look at the kernel's log for its disk and file \
+                         system"
+                    )
                 }
             },
         })
@@ -161,31 +189,51 @@ impl EmbeddedStore {
 
 impl LeaseStore for EmbeddedStore {
     fn load(&mut self) -> Result<Loaded, StoreError> {
-        let (leases, aside) = self.scan().map_err(|error| self.unreadable(&error.to_string()))?;
-        self.check_count(leases.len().saturating_add(aside.len()))?;
-        let earlier = Self::read_damaged(&self.connection)
-            .map_err(|error| self.unreadable(&error.to_string()))?;
+        let connection = self.ready()?;
+        let read = Self::scan(connection).and_then(|(leases, aside)| {
+            Ok((leases, aside, count(connection)?, Self::read_damaged(connection)?))
+        });
+        let (leases, aside, expected, earlier) =
+            read.map_err(|error| self.unreadable(&error.to_string()))?;
+        // A page that was lost without a trace would be leases lost unseen.
+        let read = leases.len().saturating_add(aside.len());
+        if i64::try_from(read) != Ok(expected) {
+            let fault = format!("it says that it has {expected} leases, and has {read}");
+            return Err(self.unreadable(&fault));
+        }
         let mut damaged: Vec<String> =
             aside.iter().map(|row| format!("{}: {}", row::name(&row.raw), row.damage)).collect();
-        if aside.is_empty() {
-            self.check_structure()?;
+        let connection = self.ready()?;
+        let sound = if aside.is_empty() {
+            check_structure(connection)
         } else {
-            match replace_all(&mut self.connection, &leases, &aside, check_structure) {
-                Ok(()) => {}
-                Err(WriteError::Structure(fault)) => return Err(self.unreadable(&fault)),
-                // The good rows can be served even if the bad ones cannot be moved.
-                Err(error) => {
-                    damaged.push(format!("not set aside: {}", self.unwritten(&error)));
-                }
+            replace_all(connection, &leases, &aside, check_structure)
+        };
+        match sound {
+            Ok(()) => {}
+            Err(error) if error.is_damage() || aside.is_empty() => {
+                return Err(self.unreadable(&error.to_string()));
             }
+            // The good rows can be served even if the bad ones cannot be moved.
+            Err(error) => damaged.push(format!("not set aside: {}", self.unwritten(&error))),
         }
         let withheld = aside.iter().chain(&earlier).filter_map(|row| row::withheld(&row.raw));
         Ok(Loaded { withheld: withheld.collect(), leases, damaged })
     }
 
     fn write(&mut self, changes: &[Change]) -> Result<Vec<Refused>, StoreError> {
-        let committed = commit(&mut self.connection, changes);
-        committed.map(|()| Vec::new()).map_err(|error| self.unwritten(&error))
+        match commit(self.ready()?, changes) {
+            Ok(()) => {
+                self.place.note_log();
+                Ok(Vec::new())
+            }
+            Err(error) => {
+                if error.is_of_the_disk() {
+                    self.let_go();
+                }
+                Err(self.unwritten(&error))
+            }
+        }
     }
 }
 
@@ -217,6 +265,65 @@ enum WriteError {
     Json(#[from] serde_json::Error),
     #[error("{0}")]
     Structure(String),
+}
+
+impl WriteError {
+    fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Sqlite(error) => error.sqlite_error_code(),
+            Self::Json(_) | Self::Structure(_) => None,
+        }
+    }
+
+    /// Tells whether the file holds what it cannot.
+    fn is_damage(&self) -> bool {
+        matches!(self, Self::Structure(_))
+            || matches!(self.code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+    }
+
+    /// Tells whether the system refused to read or write, for another reason than lack of room.
+    fn is_of_the_disk(&self) -> bool {
+        let codes = [ErrorCode::SystemIoFailure, ErrorCode::ReadOnly, ErrorCode::CannotOpen];
+        self.code().is_some_and(|code| codes.contains(&code))
+    }
+}
+
+/// Opens a file that is there, takes its lock and brings it to the format of today.
+fn connect(file: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let opened = Connection::open_with_flags(file, flags);
+    let mut connection = opened.map_err(|error| open_error(file, &error))?;
+    match prepare(&mut connection) {
+        Ok(Format::Known) => Ok(connection),
+        Ok(Format::Newer(format)) => Err(OpenError::Unusable(format!(
+            "opening {}: it has format {format}, written by a newer leasehold, and this one \
+             knows format {FORMAT}: install the newer one again",
+            file.display()
+        ))),
+        Ok(Format::Foreign) => Err(OpenError::Unusable(format!(
+            "opening {}: it is another program's database: move it away, or set [store] path \
+             to another directory",
+            file.display()
+        ))),
+        Ok(Format::ReadOnly) => Err(no_permission(file, "it is read-only")),
+        Err(error) => Err(open_error(file, &error)),
+    }
+}
+
+/// Returns how many leases the file says that it has.
+fn count(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("SELECT leases FROM summary", [], |row| row.get(0))
+}
+
+/// Moves everything from the log to the file, and makes it durable there.
+fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+}
+
+/// Leaves the log as it is when the connection is closed.
+fn keep_log(connection: &Connection) {
+    // It fails only for a name that SQLite does not know.
+    let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
 }
 
 /// Makes the directory and an empty file where they are missing.

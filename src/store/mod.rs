@@ -8,6 +8,8 @@ mod embedded;
 mod etcd;
 mod memory;
 mod peek;
+mod pages;
+mod place;
 mod recover;
 mod row;
 mod shared;
@@ -141,7 +143,7 @@ pub fn recover(
         config::Store::Embedded { path } | config::Store::Etcd { path, .. } => {
             recover::recover(path, progress)
         }
-        config::Store::Memory => Ok(Recovered::Whole),
+        config::Store::Memory => Ok(Recovered::Whole { aside: Vec::new() }),
     }
 }
 

@@ -40,7 +40,7 @@ fn leases(file: &Path) -> rusqlite::Result<Vec<Lease>> {
     let mut names = row::Names::default();
     let mut leases = Vec::new();
     while let Some(row) = rows.next()? {
-        leases.extend(names.decode(row));
+        leases.extend(names.decode(&row::columns(row)));
     }
     Ok(leases)
 }

@@ -1,9 +1,10 @@
 //! Saves what can be read of a damaged lease file into a fresh one.
 //!
-//! The damaged file is read from a copy, and kept as it is under another name. Nothing of it is
-//! guessed: a row counts if its checksum holds.
+//! The damaged file is read from a copy, page by page, and kept as it is under another name. Nothing
+//! of it is guessed: a row counts if its checksum holds and its page is in use. A row that may be an
+//! old one is set aside: it is named, not served, and nobody else gets its addresses.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,22 +12,28 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 use super::embedded::{EmbeddedStore, FILE_NAME, SETTINGS, SetAside};
+use super::pages::{self, Pages, Sense};
 use super::row::{self, Damage};
 use super::{LeaseStore, OpenError};
 use crate::clock;
-use crate::lease::Lease;
+use crate::lease::{Lease, LeaseKey};
 
 /// What became of a store that was to be recovered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recovered {
-    /// It is whole, or there is none: nothing was done.
-    Whole,
+    /// Its structure is whole, or there is none.
+    Whole {
+        /// Rows that were found damaged and set aside, one line each.
+        aside: Vec<String>,
+    },
     /// What could be read is in a fresh store.
     Saved {
         /// How many leases that is.
         saved: u64,
         /// How many leases the damaged file had beside; `None`: its own count is lost too.
         lost: Option<u64>,
+        /// What was found and cannot be served, one line each; the fresh store keeps it aside.
+        aside: Vec<String>,
         /// Where the damaged file is now.
         kept: PathBuf,
     },
@@ -44,12 +51,12 @@ pub(super) fn recover(
 ) -> Result<Recovered, OpenError> {
     let file = directory.join(FILE_NAME);
     if !file.exists() {
-        return Ok(Recovered::Whole);
+        return Ok(Recovered::Whole { aside: Vec::new() });
     }
     match EmbeddedStore::open(directory) {
         Ok(mut store) => {
-            if store.load().is_ok() {
-                return Ok(Recovered::Whole);
+            if let Ok(loaded) = store.load() {
+                return Ok(Recovered::Whole { aside: loaded.damaged });
             }
         }
         Err(OpenError::Damaged(_)) => {}
@@ -66,13 +73,15 @@ pub(super) fn recover(
     // What an earlier try may have left.
     remove(&copy).and_then(|()| remove(&fresh)).map_err(|error| failed("cleaning up", &error))?;
     copy_both(&file, &copy).map_err(|error| failed("copying it", &error))?;
-    let found = read(&copy, progress);
+    let found = read(&copy, progress).map_err(|error| failed("reading it", &error))?;
     let saved = write(directory, &found).map_err(|error| failed("writing a fresh one", &error))?;
     let kept = swap(&file, &fresh).map_err(|error| failed("keeping it aside", &error))?;
     // Only a copy: that it is left behind would be no fault.
     let _ = remove(&copy);
     let lost = found.expected.map(|expected| expected.saturating_sub(saved));
-    Ok(Recovered::Saved { saved, lost, kept })
+    let named = |row: &SetAside| format!("{}: {}", row::name(&row.raw), row.damage);
+    let aside = found.aside.iter().map(named).collect();
+    Ok(Recovered::Saved { saved, lost, aside, kept })
 }
 
 /// What could be read.
@@ -84,79 +93,142 @@ struct Found {
     expected: Option<u64>,
 }
 
-fn read(file: &Path, progress: &mut dyn FnMut(u64, Option<u64>)) -> Found {
-    let mut found = Found::default();
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let Ok(connection) = Connection::open_with_flags(file, flags) else { return found };
-    if connection.execute_batch(SETTINGS).is_err() {
-        return found;
-    }
-    let expected = connection.query_row("SELECT leases FROM summary", [], |row| row.get(0));
-    found.expected = expected.ok().and_then(|count: i64| u64::try_from(count).ok());
-    let mut keys = HashSet::new();
-    let mut reader = Reader { read: 0, expected: found.expected, progress };
-    // From the front as far as it goes, then from the end: the damaged place lies between them.
-    let mut seen = None;
-    let mut take = |row: &rusqlite::Row<'_>| {
-        let damage = match row::decode(row) {
-            Ok(lease) if keys.insert(lease.key.clone()) => return found.leases.push(lease),
-            Ok(_) => Damage::Twice,
-            Err(damage) => damage,
-        };
-        found.aside.push(SetAside { damage, raw: row::raw(row) });
+/// Reads the copy: SQLite tells what it can of the small tables, the leases are read page by page.
+fn read(file: &Path, progress: &mut dyn FnMut(u64, Option<u64>)) -> io::Result<Found> {
+    let log = match fs::read(beside(file, WAL)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        read => read.unwrap_or_default(),
     };
-    let whole = reader.rows(&connection, row::SELECT, |key, row| {
-        take(row);
-        seen = Some(key);
-        true
-    });
-    if whole.is_err() {
-        // That it fails as well is what is expected of it.
-        let _ = reader.rows(&connection, row::SELECT_BACKWARDS, |key, row| {
-            let is_new = seen.as_ref().is_none_or(|seen| key > *seen);
-            if is_new {
-                take(row);
-            }
-            is_new
-        });
+    let pages = Pages::new(fs::read(file)?, log);
+    let mut found = Found::default();
+    if let Ok(connection) = open(file) {
+        let expected = connection.query_row("SELECT leases FROM summary", [], |row| row.get(0));
+        found.expected = expected.ok().and_then(|count: i64| u64::try_from(count).ok());
+        found.aside = EmbeddedStore::read_damaged(&connection).unwrap_or_default();
+    }
+    let mut reader = Reader {
+        free: pages.free(),
+        pages: &pages,
+        seen: HashSet::new(),
+        sorted: Sorted::default(),
+        read: 0,
+        expected: found.expected,
+        progress,
+    };
+    reader.tree(ROOT, Trust::Full, 0);
+    // What hung below a damaged page is in use as well, if all that is not in use is known.
+    let trust = if reader.free.is_some() { Trust::Full } else { Trust::None };
+    for number in 2..=pages.last() {
+        reader.tree(number, trust, 0);
     }
     (reader.progress)(reader.read, reader.expected);
-    if let Ok(earlier) = EmbeddedStore::read_damaged(&connection) {
-        found.aside.extend(earlier);
-    }
-    found
+    let (leases, aside) = reader.sorted.finish();
+    found.leases = leases;
+    found.aside.extend(aside);
+    Ok(found)
 }
 
-/// A row's key as bytes, in the order of the table.
-type RawKey = [Vec<u8>; 3];
+fn open(file: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags)?;
+    connection.execute_batch(SETTINGS)?;
+    Ok(connection)
+}
+
+/// Whether a row whose checksum holds is also the newest of its NIC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    Full,
+    /// It may have been deleted or replaced since: it is not served, and its addresses are nobody
+    /// else's.
+    None,
+}
 
 struct Reader<'a> {
+    pages: &'a Pages,
+    /// Pages that are not in use, if that is known.
+    free: Option<HashSet<u32>>,
+    seen: HashSet<u32>,
+    sorted: Sorted,
     read: u64,
     expected: Option<u64>,
     progress: &'a mut dyn FnMut(u64, Option<u64>),
 }
 
 impl Reader<'_> {
-    /// Hands rows to `take` until it wants no more, or none can be read.
-    fn rows(
-        &mut self,
-        connection: &Connection,
-        select: &str,
-        mut take: impl FnMut(RawKey, &rusqlite::Row<'_>) -> bool,
-    ) -> rusqlite::Result<()> {
-        let mut statement = connection.prepare(select)?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            if !take(row::raw_key(row), row) {
-                break;
-            }
+    /// Reads the rows of a page and of the pages below it, each page once.
+    fn tree(&mut self, number: u32, trust: Trust, depth: u32) {
+        let is_free = self.free.as_ref().is_some_and(|free| free.contains(&number));
+        if is_free || depth > MAX_DEPTH || self.seen.contains(&number) {
+            return;
+        }
+        let Some(node) = self.pages.node(number) else { return };
+        self.seen.insert(number);
+        let here = if node.sense == Sense::Whole { trust } else { Trust::None };
+        for row in node.rows.iter().flatten() {
+            // Without the columns of a lease it is a row of another table, or no row at all.
+            let Some(row) = pages::columns(row) else { continue };
+            self.sorted.take(&row, here);
             self.read = self.read.saturating_add(1);
             if self.read.is_multiple_of(PROGRESS) {
                 (self.progress)(self.read, self.expected);
             }
         }
-        Ok(())
+        // What a damaged page points at may be anything; what is in use is found without it.
+        if node.sense == Sense::Whole {
+            for child in node.children {
+                self.tree(child, here, depth.saturating_add(1));
+            }
+        }
     }
+}
+
+/// Rows by what may be made of them.
+#[derive(Debug, Default)]
+struct Sorted {
+    trusted: BTreeMap<LeaseKey, Lease>,
+    doubtful: Vec<Lease>,
+    twice: BTreeMap<LeaseKey, Vec<Lease>>,
+    aside: Vec<SetAside>,
+}
+
+impl Sorted {
+    fn take(&mut self, row: &row::Columns<'_>, trust: Trust) {
+        match row::decode(row) {
+            Ok(lease) => match trust {
+                Trust::None => self.doubtful.push(lease),
+                Trust::Full => {
+                    let key = lease.key.clone();
+                    if let Some(other) = self.trusted.insert(key.clone(), lease) {
+                        self.twice.entry(key).or_default().push(other);
+                    }
+                }
+            },
+            Err(damage) => self.aside.push(SetAside { damage, raw: row::raw(row) }),
+        }
+    }
+
+    fn finish(mut self) -> (Vec<Lease>, Vec<SetAside>) {
+        for (key, others) in std::mem::take(&mut self.twice) {
+            // Nothing says which of them is the newest, unless they are the same.
+            if others.iter().all(|other| self.trusted.get(&key) == Some(other)) {
+                continue;
+            }
+            let last = self.trusted.remove(&key);
+            let all = others.iter().chain(&last);
+            self.aside.extend(all.map(|lease| set_aside(lease, Damage::Twice)));
+        }
+        for lease in &self.doubtful {
+            if !self.trusted.contains_key(&lease.key) {
+                self.aside.push(set_aside(lease, Damage::Doubtful));
+            }
+        }
+        (self.trusted.into_values().collect(), self.aside)
+    }
+}
+
+fn set_aside(lease: &Lease, damage: Damage) -> SetAside {
+    SetAside { damage, raw: row::raw_of(lease) }
 }
 
 /// Makes the fresh store; returns how many leases it has.
@@ -213,6 +285,12 @@ fn beside(file: &Path, ending: &str) -> PathBuf {
     name.push(ending);
     name.into()
 }
+
+/// The page that the leases' tree begins with: the first table that a fresh file got.
+const ROOT: u32 = 2;
+
+/// Far deeper than the tree of any file.
+const MAX_DEPTH: u32 = 16;
 
 const COPY_NAME: &str = "leases.sqlite.reading";
 

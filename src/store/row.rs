@@ -26,8 +26,10 @@ pub(super) enum Damage {
     Key(#[from] crate::lease::NameError),
     #[error("the value cannot be read: {0}")]
     Value(String),
-    #[error("an earlier row has the same key")]
+    #[error("another row has the same key")]
     Twice,
+    #[error("its page is damaged or may be an old one: it may have changed since")]
+    Doubtful,
     #[error("set aside at an earlier start")]
     Earlier,
 }
@@ -58,7 +60,7 @@ pub(super) struct Names {
 
 impl Names {
     /// As [`decode`], for many rows one after another.
-    pub(super) fn decode(&mut self, row: &Row<'_>) -> Result<Lease, Damage> {
+    pub(super) fn decode(&mut self, row: &Columns<'_>) -> Result<Lease, Damage> {
         let mut lease = decode(row)?;
         match &self.last {
             Some((network, nic)) if (network, nic) == (&lease.key.network, &lease.key.nic) => {
@@ -73,15 +75,21 @@ impl Names {
     }
 }
 
-/// Reads a row of [`SELECT`].
-pub(super) fn decode(row: &Row<'_>) -> Result<Lease, Damage> {
-    let network = text(row, 0)?;
-    let vm = text(row, 1)?;
-    let nic = text(row, 2)?;
-    let version = integer(row, 3)?;
-    let value = text(row, 4)?;
+/// A row as it was read: any kind of value may stand in any column.
+pub(super) type Columns<'r> = [ValueRef<'r>; COLUMNS];
+
+/// Reads the columns of a row of [`SELECT`].
+pub(super) fn columns<'r>(row: &'r Row<'_>) -> Columns<'r> {
+    std::array::from_fn(|column| row.get_ref(column).unwrap_or(ValueRef::Null))
+}
+
+/// Reads a row's lease.
+pub(super) fn decode(row: &Columns<'_>) -> Result<Lease, Damage> {
+    let [network, vm, nic, version, value, stored_checksum] = *row;
+    let (network, vm, nic) = (text(network)?, text(vm)?, text(nic)?);
+    let (version, value) = (integer(version)?, text(value)?);
     // The checksum first: what does not hold is not worth a guess at its meaning.
-    if integer(row, 5)? != i64::from(checksum([network, vm, nic], version, value)) {
+    if integer(stored_checksum)? != i64::from(checksum([network, vm, nic], version, value)) {
         return Err(Damage::Checksum);
     }
     if version != VERSION {
@@ -95,12 +103,12 @@ pub(super) fn decode(row: &Row<'_>) -> Result<Lease, Damage> {
 }
 
 /// Copies a row as it is, text as bytes: it may not be UTF-8.
-pub(super) fn raw(row: &Row<'_>) -> [Value; COLUMNS] {
-    std::array::from_fn(|column| match row.get_ref(column) {
-        Ok(ValueRef::Integer(number)) => Value::Integer(number),
-        Ok(ValueRef::Real(number)) => Value::Real(number),
-        Ok(ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => Value::Blob(bytes.to_vec()),
-        Ok(ValueRef::Null) | Err(_) => Value::Null,
+pub(super) fn raw(row: &Columns<'_>) -> [Value; COLUMNS] {
+    row.map(|column| match column {
+        ValueRef::Integer(number) => Value::Integer(number),
+        ValueRef::Real(number) => Value::Real(number),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
+        ValueRef::Null => Value::Null,
     })
 }
 
@@ -120,15 +128,8 @@ pub(super) fn raw_of(lease: &Lease) -> [Value; COLUMNS] {
     ]
 }
 
-/// Reads a row's key as bytes.
-pub(super) fn raw_key(row: &Row<'_>) -> [Vec<u8>; 3] {
-    std::array::from_fn(|column| match row.get_ref(column) {
-        Ok(ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => bytes.to_vec(),
-        Ok(ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Null) | Err(_) => Vec::new(),
-    })
-}
-
-/// Reads the addresses and the prefix that a damaged row names, as far as that can be done: they may be in use.
+/// Reads the addresses and the prefix that a damaged row names, as far as that can be done: they may
+/// be in use.
 pub(super) fn withheld(raw: &[Value; COLUMNS]) -> Option<Withheld> {
     let [network, vm, nic, _, value, _] = raw;
     let text = |value: &Value| match value {
@@ -186,16 +187,16 @@ struct Stored {
     conflict: bool,
 }
 
-fn text<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r str, Damage> {
-    match row.get_ref(column) {
-        Ok(ValueRef::Text(bytes)) => std::str::from_utf8(bytes).map_err(|_| Damage::Column),
+fn text(column: ValueRef<'_>) -> Result<&str, Damage> {
+    match column {
+        ValueRef::Text(bytes) => std::str::from_utf8(bytes).map_err(|_| Damage::Column),
         _ => Err(Damage::Column),
     }
 }
 
-fn integer(row: &Row<'_>, column: usize) -> Result<i64, Damage> {
-    match row.get_ref(column) {
-        Ok(ValueRef::Integer(number)) => Ok(number),
+fn integer(column: ValueRef<'_>) -> Result<i64, Damage> {
+    match column {
+        ValueRef::Integer(number) => Ok(number),
         _ => Err(Damage::Column),
     }
 }
@@ -218,12 +219,6 @@ pub(super) const VERSION: i64 = 1;
 /// Reads the columns that [`decode`] and [`raw`] expect.
 pub(super) const SELECT: &str =
     "SELECT network, vm, nic, version, value, checksum FROM leases ORDER BY network, vm, nic";
-
-/// The same from the end.
-pub(super) const SELECT_BACKWARDS: &str = "
-    SELECT network, vm, nic, version, value, checksum FROM leases
-    ORDER BY network DESC, vm DESC, nic DESC
-";
 
 /// The same of the rows that were set aside.
 pub(super) const SELECT_DAMAGED: &str =

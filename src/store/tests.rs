@@ -12,6 +12,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::time::Wall;
 
+mod damage;
+
 /// A backend under test, and how it is opened anew.
 enum Backend {
     Embedded(TempDir, Option<EmbeddedStore>),
@@ -298,6 +300,43 @@ fn a_page_that_lost_a_row_unseen_is_refused_and_kept() {
     assert_eq!(fs::read(&file).unwrap(), bytes);
 }
 
+#[test]
+fn a_file_that_was_moved_away_takes_nothing_until_it_is_back() {
+    let directory = filled(&[lease("demo/a", 1)]);
+    let [file, aside] = ["leases.sqlite", "aside"].map(|name| directory.path().join(name));
+    let mut store = EmbeddedStore::open(directory.path()).unwrap();
+    store.write(&[Change::Put(lease("demo/b", 2))]).unwrap();
+    fs::rename(&file, &aside).unwrap();
+    let StoreError(error) = store.write(&[Change::Put(lease("demo/c", 3))]).unwrap_err();
+    assert!(error.contains("leases.sqlite: it is no longer there"), "{error}");
+    assert!(!file.exists(), "none is made in its place");
+    fs::write(&file, "").unwrap();
+    let StoreError(error) = store.write(&[Change::Put(lease("demo/c", 3))]).unwrap_err();
+    assert!(error.contains("another file stands in its place"), "{error}");
+    fs::rename(&aside, &file).unwrap();
+    store.write(&[Change::Put(lease("demo/c", 3))]).unwrap();
+    drop(store);
+    let mut store = EmbeddedStore::open(directory.path()).unwrap();
+    let leases = [lease("demo/a", 1), lease("demo/b", 2), lease("demo/c", 3)];
+    assert_eq!(store.load().unwrap().leases, leases);
+}
+
+#[test]
+fn a_log_that_was_deleted_costs_no_lease() {
+    let directory = filled(&[]);
+    let mut store = EmbeddedStore::open(directory.path()).unwrap();
+    store.write(&[Change::Put(lease("demo/a", 1))]).unwrap();
+    fs::remove_file(directory.path().join("leases.sqlite-wal")).unwrap();
+    store.write(&[Change::Put(lease("demo/b", 2))]).unwrap();
+    // As after a kill: the file and the log that is there now.
+    let copy = tempfile::tempdir().unwrap();
+    for name in ["leases.sqlite", "leases.sqlite-wal"] {
+        fs::copy(directory.path().join(name), copy.path().join(name)).unwrap();
+    }
+    let mut copied = EmbeddedStore::open(copy.path()).unwrap();
+    assert_eq!(copied.load().unwrap().leases, [lease("demo/a", 1), lease("demo/b", 2)]);
+}
+
 fn any_lease() -> impl Strategy<Value = Lease> {
     let key =
         ("[a-zA-Z0-9_.-]{1,63}", "[!-~]{1,253}", "[!-~]{1,253}").prop_map(|(network, vm, nic)| {
@@ -462,7 +501,7 @@ fn recovery_saves_all_but_what_stood_in_the_damaged_place() {
     let config = config::Store::Embedded { path: directory.path().to_owned() };
     let mut told = Vec::new();
     let recovered = recover(&config, &mut |read, expected| told.push((read, expected))).unwrap();
-    let Recovered::Saved { saved, lost: Some(lost), kept } = recovered else {
+    let Recovered::Saved { saved, lost: Some(lost), kept, .. } = recovered else {
         panic!("{recovered:?}");
     };
     assert_eq!(saved + lost, 200);
@@ -476,7 +515,7 @@ fn recovery_saves_all_but_what_stood_in_the_damaged_place() {
     assert!(loaded.leases.iter().all(|lease| leases.contains(lease)));
     assert!(loaded.leases.contains(&leases[0]) && loaded.leases.contains(&leases[199]));
     drop(store);
-    assert_eq!(recover(&config, &mut |_, _| {}).unwrap(), Recovered::Whole);
+    assert_eq!(recover(&config, &mut |_, _| {}).unwrap(), Recovered::Whole { aside: Vec::new() });
 }
 
 #[test]
@@ -494,7 +533,7 @@ fn recovery_reads_the_log_of_a_killed_process_too() {
     fs::write(&log, &logged).unwrap();
     let config = config::Store::Embedded { path: directory.path().to_owned() };
     let recovered = recover(&config, &mut |_, _| {}).unwrap();
-    let Recovered::Saved { saved: 2, lost: Some(0), kept } = recovered else {
+    let Recovered::Saved { saved: 2, lost: Some(0), kept, .. } = recovered else {
         panic!("{recovered:?}");
     };
     assert_eq!(fs::read(&kept).unwrap(), bytes);
@@ -510,7 +549,7 @@ fn recovery_of_a_file_that_is_no_database_keeps_it_and_saves_nothing() {
     fs::write(directory.path().join("leases.sqlite"), &text).unwrap();
     let config = config::Store::Embedded { path: directory.path().to_owned() };
     let recovered = recover(&config, &mut |_, _| {}).unwrap();
-    let Recovered::Saved { saved: 0, lost: None, kept } = recovered else {
+    let Recovered::Saved { saved: 0, lost: None, kept, .. } = recovered else {
         panic!("{recovered:?}");
     };
     assert_eq!(fs::read_to_string(kept).unwrap(), text);
