@@ -20,6 +20,7 @@ use crate::clock;
 use crate::lease::LeaseKey;
 use crate::store::StoreError;
 use crate::store::shared::News;
+use crate::time::Mono;
 
 /// What is watched, and who is told.
 #[derive(Debug)]
@@ -52,31 +53,35 @@ impl Watch {
                 return;
             }
             failures = failures.saturating_add(1);
-            self.rest(failures).await;
+            let after = |longest| {
+                let pause = pause(failures, longest);
+                clock::mono().after(jitter(pause, self.salt, failures))
+            };
+            // What answers and yet does not work is asked no more often for that.
+            let (earliest, end) = (after(PAUSE_WAITED), after(PAUSE_MAX));
+            let rested = self.rest(earliest, end).await;
+            tracing::debug!(failures, ?rested, "watching leases anew");
         }
     }
 
-    /// Rests before the stream is made anew: longer after each failure. Where a VM waits, the
-    /// members are looked for all the while, and the rest ends with the first that is there.
-    async fn rest(&mut self, failures: u32) {
-        let begun = clock::mono();
-        let end = begun.after(jitter(pause(failures, PAUSE_MAX), self.salt, failures));
-        // What answers and yet does not work is not asked more often for that.
-        let earliest = begun.after(jitter(pause(failures, PAUSE_WAITED), self.salt, failures));
+    /// Rests until `end` before the stream is made anew. Where a VM waits, the members are looked for
+    /// all the while, though not before `earliest`, and the rest ends with the first that is there.
+    async fn rest(&mut self, earliest: Mono, end: Mono) -> Rested {
         let mut looks: u32 = 0;
         loop {
             let is_closed = tokio::select! {
-                () = clock::sleep_until(Some(end)) => return,
+                () = clock::sleep_until(Some(end)) => return Rested::Whole,
                 waits = self.waits.wait_for(|waits| *waits) => waits.is_err(),
             };
-            if is_closed {
-                // The process is about to end.
-                return clock::sleep_until(Some(end)).await;
-            }
             let look = clock::mono().after(jitter(LOOK, self.salt, looks)).max(earliest);
-            clock::sleep_until(Some(look.min(end))).await;
-            if look >= end || self.connection.is_reachable().await {
-                return;
+            // A store that is closed has nobody waiting: the process is about to end.
+            if is_closed || look >= end {
+                clock::sleep_until(Some(end)).await;
+                return Rested::Whole;
+            }
+            clock::sleep_until(Some(look)).await;
+            if self.connection.is_reachable().await {
+                return Rested::UntilReachable;
             }
             looks = looks.wrapping_add(1);
         }
@@ -223,6 +228,15 @@ const AT_ONCE: usize = 50;
 /// How long watchers may take to begin.
 const BEGIN: Duration = Duration::from_secs(5);
 
+/// How a rest ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rested {
+    /// It was over.
+    Whole,
+    /// A VM waits, and a member accepts connections.
+    UntilReachable,
+}
+
 /// Returns how long to wait after so many failures, at most `longest`.
 fn pause(failures: u32, longest: Duration) -> Duration {
     let doublings = failures.saturating_sub(1).min(u32::BITS - 1);
@@ -293,21 +307,17 @@ mod tests {
     async fn a_rest_ends_early_where_a_vm_waits_and_a_member_listens_and_only_then() {
         let member = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", member.local_addr().unwrap());
-        // Long after etcd went: whoever does not look rests for seconds.
-        const FAILURES: u32 = 100;
-        let whole = jitter(PAUSE_MAX, 7, FAILURES);
         let (mut watch, waiting) = resting(endpoint);
-        let begun = clock::mono();
-        watch.rest(FAILURES).await;
-        assert!(clock::mono().since(begun) >= whole, "nobody waits");
+        let soon = || clock::mono().after(LOOK.saturating_mul(2));
+        let late = || clock::mono().after(Duration::from_secs(86_400));
+        let now = clock::mono();
+        assert_eq!(watch.rest(now, soon()).await, Rested::Whole, "nobody waits");
         waiting.send_replace(true);
         // Nobody accepts, and yet the handshake is made: `member` listens.
-        let begun = clock::mono();
-        watch.rest(FAILURES).await;
-        assert!(clock::mono().since(begun) < whole, "a VM waits");
+        assert_eq!(watch.rest(now, late()).await, Rested::UntilReachable, "a VM waits");
+        let end = soon();
+        assert_eq!(watch.rest(end, end).await, Rested::Whole, "it is too early to look");
         drop(member);
-        let begun = clock::mono();
-        watch.rest(FAILURES).await;
-        assert!(clock::mono().since(begun) >= whole, "no member is there");
+        assert_eq!(watch.rest(now, soon()).await, Rested::Whole, "no member is there");
     }
 }
