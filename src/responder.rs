@@ -106,7 +106,7 @@ impl PortResponder {
     /// Takes note that the port's link came up: the guest may be a new one, or rebooted.
     pub fn link_up(&mut self, now: Mono) {
         self.schedule.restart(now, interval(&self.binding));
-        self.arrival.leave();
+        self.arrival.link_up(now);
     }
 
     /// Takes the guest for being here already: this program was restarted, the VM did not move.

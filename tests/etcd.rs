@@ -308,7 +308,7 @@ impl Node {
                     return Ok(Some(given.lease));
                 }
                 // The guest is heard on this node.
-                self.table.arrived(&key(vm), occasion);
+                let _ = self.table.arrived(&key(vm), occasion, 0);
             }
             let lease = self.table.get(&key(vm)).expect("it was assigned").clone();
             let written = self.write(vec![Change::Put(lease.clone())]);

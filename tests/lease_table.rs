@@ -233,6 +233,7 @@ fn a_newcomer_finds_the_last_free_address_of_a_great_range_without_a_walk() {
         hostname: None,
         created: OCCASION.wall,
         node: "node-a".to_owned(),
+        arrived: None,
         last_seen: None,
         conflict: false,
     };

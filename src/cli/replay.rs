@@ -243,6 +243,7 @@ fn stored(rows: Vec<LeaseRow>) -> Vec<Lease> {
             hostname: row.hostname,
             created: Wall::default(),
             node: row.node,
+            arrived: None,
             last_seen: None,
             conflict: row.conflict,
         })
