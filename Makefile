@@ -15,7 +15,7 @@ SCRIPTS := $(wildcard lab/*.sh lab/*.script tests/netns/*.sh benches/migration/*
 .PHONY: help demo test chaos bench bench-migration lint build tools clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
 
 demo: tools build ## three VM ports, four DHCP clients, a killed daemon: what the guests see
 	@lab/demo.sh
