@@ -411,10 +411,9 @@ fn dispatch(
             reply_with(binding, (Protocol::Other, encode::ICMPV6_OFFSET), outbox, handle, seal)
         }
         Inbound::NeighborAdvertisement(advertisement) => {
-            if nd::is_unsolicited_advertisement(advertisement) {
-                noted(Note::Arrived)
-            } else {
-                (Outcome::dropped(protocol, message, DropReason::NotForUs), None)
+            match nd::handle_neighbor_advertisement(&binding.neighbors, advertisement) {
+                Ok(note) => noted(note),
+                Err(reason) => (Outcome::dropped(protocol, message, reason), None),
             }
         }
         // RFC 903: a hypervisor announces the VM's MAC on the node that it has come to.
