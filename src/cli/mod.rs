@@ -227,3 +227,14 @@ fn print_json(listing: &impl serde::Serialize) -> Result<(), Failure> {
         .map_err(|error| Failure::new(ExitStatus::Software, format!("writing JSON: {error}")))?;
     print(&format!("{text}\n"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_have_named_moves_no_cursor_and_lines_stay_lines() {
+        assert_eq!(printable("vnet0\tserving\n"), "vnet0\tserving\n");
+        assert_eq!(printable("tap\u{1b}[2J\r\u{9b}0"), "tap\\u{1b}[2J\\r\\u{9b}0");
+    }
+}
