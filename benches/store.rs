@@ -111,6 +111,7 @@ fn lease(network: &Network, vm: u32) -> Lease {
         hostname: Some(format!("vm-{vm}")),
         created: OCCASION.wall,
         node: OCCASION.node.to_owned(),
+        arrived: Some(OCCASION.wall),
         last_seen: Some(OCCASION.wall),
         conflict: false,
     }

@@ -74,6 +74,17 @@ impl Arrival {
         self.telling = None;
     }
 
+    /// Takes note that the link came up: the guest may be another one than before.
+    ///
+    /// While it is still being told, that is a part of its arrival: the kernel's news of the link
+    /// may come behind the guest's first frame.
+    pub fn link_up(&mut self, now: Mono) {
+        let is_told = |telling: Telling| ROUNDS.iter().all(|at| telling.since.after(*at) <= now);
+        if self.telling.is_none_or(is_told) {
+            self.leave();
+        }
+    }
+
     /// Takes note of a frame of the guest's. Tells whether it is an arrival; if so, the first round
     /// is due.
     pub fn hear(&mut self, now: Mono, sign: Sign) -> bool {
@@ -223,6 +234,18 @@ mod tests {
         assert_eq!((arrival.next_deadline(), arrival.due(seconds(9))), (None, None));
         assert!(arrival.hear(seconds(2), Other));
         assert_eq!(arrival.next_deadline(), Some(seconds(2)));
+    }
+
+    #[test]
+    fn a_link_that_comes_up_behind_the_first_frame_belongs_to_the_same_arrival() {
+        let mut arrival = Arrival::default();
+        assert!(arrival.hear(START, Other));
+        arrival.link_up(START);
+        assert!(!arrival.hear(seconds(1), Other));
+        assert_eq!(next(&mut arrival, seconds(3)), Some(7));
+        assert_eq!(next(&mut arrival, seconds(7)), None);
+        arrival.link_up(seconds(7));
+        assert!(arrival.hear(seconds(8), Other));
     }
 
     #[test]

@@ -106,7 +106,7 @@ impl PortResponder {
     /// Takes note that the port's link came up: the guest may be a new one, or rebooted.
     pub fn link_up(&mut self, now: Mono) {
         self.schedule.restart(now, interval(&self.binding));
-        self.arrival.leave();
+        self.arrival.link_up(now);
     }
 
     /// Takes the guest for being here already: this program was restarted, the VM did not move.
@@ -411,10 +411,9 @@ fn dispatch(
             reply_with(binding, (Protocol::Other, encode::ICMPV6_OFFSET), outbox, handle, seal)
         }
         Inbound::NeighborAdvertisement(advertisement) => {
-            if nd::is_unsolicited_advertisement(advertisement) {
-                noted(Note::Arrived)
-            } else {
-                (Outcome::dropped(protocol, message, DropReason::NotForUs), None)
+            match nd::handle_neighbor_advertisement(&binding.neighbors, advertisement) {
+                Ok(note) => noted(note),
+                Err(reason) => (Outcome::dropped(protocol, message, reason), None),
             }
         }
         // RFC 903: a hypervisor announces the VM's MAC on the node that it has come to.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use common::{Templates, fixtures, parse_hex};
 use leasehold::binding::{Binding, PortFacts};
 use leasehold::config;
-use leasehold::lease::{LeaseKey, LeaseTable, NicName, Occasion};
+use leasehold::lease::{LeaseChange, LeaseKey, LeaseTable, NicName, Occasion};
 use leasehold::outcome::{Note, Verdict};
 use leasehold::responder::{PortResponder, RateLimit, Turn};
 use leasehold::time::{Mono, Wall};
@@ -165,14 +165,36 @@ fn a_lease_names_the_node_where_the_vm_was_heard_clause_d6() {
     let mut table = LeaseTable::default();
     let on = |node, at| Occasion { node, wall: Wall(at) };
     let first = table.assign(network, &key, on("node-a", 1_000)).lease;
-    table.arrived(&key, on("node-a", 1_001));
+    table.arrived(&key, on("node-a", 1_001), 60);
     // The target's port is there before the VM is.
     assert_eq!(table.assign(network, &key, on("node-b", 1_002)).lease.node, "node-a");
-    assert_eq!(table.arrived(&key, on("node-b", 1_003)).as_deref(), Some("node-a"));
+    let moved = Some(("node-a".to_owned(), LeaseChange::Details));
+    assert_eq!(table.arrived(&key, on("node-b", 1_003), 60), moved);
     let lease = table.get(&key).unwrap();
     assert_eq!((lease.node.as_str(), lease.last_seen), ("node-b", Some(Wall(1_003))));
+    assert_eq!(lease.arrived, Some(Wall(1_003)));
     assert_eq!((lease.ipv4, lease.ipv6), (first.ipv4, first.ipv6));
     // A guest that cannot be found makes no lease.
     let stranger = LeaseKey { vm: "demo/stranger".parse().unwrap(), ..key };
-    assert_eq!(table.arrived(&stranger, on("node-b", 1_004)), None);
+    assert_eq!(table.arrived(&stranger, on("node-b", 1_004), 60), None);
+}
+
+#[test]
+fn arrivals_where_the_vm_is_cost_no_more_writes_than_its_speaking() {
+    let config = config::load(&fixtures().join("leasehold.toml"));
+    let config = config.unwrap_or_else(|_| panic!("the files can be read"));
+    let network = &config.networks[0];
+    let key = LeaseKey {
+        network: network.name.clone(),
+        vm: "demo/web-1".parse().unwrap(),
+        nic: NicName::default(),
+    };
+    let mut table = LeaseTable::default();
+    let at = |wall| Occasion { node: "node-a", wall: Wall(wall) };
+    table.assign(network, &key, at(1_000));
+    // A guest that forges its hypervisor's announcements arrives twice a minute for ten minutes.
+    let arrivals = (0..20).filter_map(|turn| table.arrived(&key, at(1_001 + turn * 30), 60));
+    let written = arrivals.filter(|(_, change)| *change != LeaseChange::None).count();
+    assert_eq!(written, 10);
+    assert_eq!(table.seen(&key, Wall(1_001 + 570), 60), None);
 }

@@ -417,7 +417,7 @@ impl Node {
                     return Ok(Some(given.lease));
                 }
                 // The guest is heard on this node.
-                self.table.arrived(&key(vm), occasion);
+                let _ = self.table.arrived(&key(vm), occasion, 0);
             }
             let lease = self.table.get(&key(vm)).expect("it was assigned").clone();
             let took = given.took.map(Change::Delete);

@@ -116,6 +116,15 @@ proptest! {
                         .map(|lease| lease.key.clone());
                     let given = table.assign(&network, &key, OCCASION);
                     let address = given.lease.ipv4;
+                    let is_held = |address| {
+                        durable.values().any(|lease: &Lease| lease.ipv4 == Some(address))
+                    };
+                    let free = |but: &HashSet<Ipv4Addr>| {
+                        let mut all = (0..=255).map(|last| Ipv4Addr::new(10, 0, 0, last));
+                        all.find(|address| {
+                            pool.contains(*address) && !is_held(*address) && !but.contains(address)
+                        })
+                    };
                     match (reserved, holder) {
                         (Some(reserved), None) => prop_assert_eq!(address, Some(reserved)),
                         (Some(reserved), Some(holder)) if holder == key => {
@@ -129,21 +138,17 @@ proptest! {
                         (Some(_), Some(_)) | (None, _) => match (before, address) {
                             (Some(before), address) => prop_assert_eq!(address, Some(before)),
                             (None, Some(address)) => {
-                                prop_assert!(pool.contains(address) && !declined.contains(&address));
+                                prop_assert!(pool.contains(address));
+                                if declined.contains(&address) {
+                                    prop_assert_eq!(free(&declined), None, "there was a better one");
+                                }
                             }
                             (None, None) if pool.ranges.is_empty() => {
                                 prop_assert_eq!(given.no_ipv4, Some(NoAddress::NotReserved("IPv4")));
                             }
                             (None, None) => {
                                 prop_assert_eq!(given.no_ipv4, Some(NoAddress::Exhausted("IPv4")));
-                                let is_held = |address| {
-                                    durable.values().any(|lease| lease.ipv4 == Some(address))
-                                };
-                                let free = (0..=255)
-                                    .map(|last| Ipv4Addr::new(10, 0, 0, last))
-                                    .find(|address| pool.contains(*address)
-                                        && !is_held(*address)
-                                        && !declined.contains(address));
+                                let free = free(&HashSet::new());
                                 prop_assert_eq!(free, None, "it was not exhausted");
                             }
                         },
@@ -233,6 +238,7 @@ fn a_newcomer_finds_the_last_free_address_of_a_great_range_without_a_walk() {
         hostname: None,
         created: OCCASION.wall,
         node: "node-a".to_owned(),
+        arrived: None,
         last_seen: None,
         conflict: false,
     };
@@ -337,6 +343,29 @@ fn a_guest_that_declines_without_end_leaves_the_range_to_others() {
         let lease = table.assign(&network, &key(vm, 0), OCCASION).lease;
         assert!(lease.ipv4.is_some_and(|address| !given.contains(&Some(address))), "VM {vm}");
     }
+}
+
+#[test]
+fn guests_that_decline_all_of_a_range_leave_it_to_others_last() {
+    let network = network("10.0.0.10", "10.0.0.29", OnDecline::Reassign);
+    let mut table = LeaseTable::default();
+    // Each sets four addresses aside and holds a fifth.
+    for vm in 0..4 {
+        table.assign(&network, &key(vm, 0), OCCASION);
+        for _ in 0..10 {
+            table.decline(&network, &key(vm, 0), Family::Ipv4, OCCASION);
+        }
+    }
+    let mut held: HashSet<_> = table.iter().filter_map(|lease| lease.ipv4).collect();
+    let usage = table.ipv4_usage(&network.name, &network.ipv4.as_ref().unwrap().pool);
+    assert_eq!((held.len(), usage.free), (4, 0));
+    let others = u8::try_from(usage.total).unwrap() - 4;
+    for vm in 4..4 + others {
+        let address = table.assign(&network, &key(vm, 0), OCCASION).lease.ipv4;
+        assert!(held.insert(address.unwrap()), "VM {vm}: {address:?}");
+    }
+    let last = table.assign(&network, &key(100, 0), OCCASION);
+    assert_eq!(last.no_ipv4, Some(NoAddress::Exhausted("IPv4")));
 }
 
 #[test]

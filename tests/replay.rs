@@ -504,6 +504,7 @@ fn lease(vm: &str, nic: &str, ipv4: [u8; 4]) -> Lease {
         hostname: None,
         created: Wall(1_795_571_589),
         node: "node-a".to_owned(),
+        arrived: None,
         last_seen: None,
         conflict: false,
     }

@@ -127,6 +127,7 @@ impl Node {
             hostname: Some(format!("vm-{n}")),
             created: Wall(1_795_000_000),
             node: "bench".to_owned(),
+            arrived: None,
             last_seen: None,
             conflict: false,
         };

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::table::or_dash;
-use super::{ExitStatus, Failure, client, decision, print, print_json};
+use super::{ExitStatus, Failure, arrival, client, decision, print, print_json};
 use crate::control::{Answer, Explanation, Field, NetworkFit, Past, Probed, Request};
 
 #[derive(Debug, clap::Args)]
@@ -137,6 +137,9 @@ impl Page {
                     "  lease made {}, served by {}, {seen}",
                     lease.created, lease.node
                 );
+                if let Some(arrived) = &lease.arrived {
+                    let _ = writeln!(self.0, "  the VM came to {} {arrived}", lease.node);
+                }
                 if lease.conflict {
                     let _ = writeln!(self.0, "  CONFLICT: the guest found an address in use");
                 }
@@ -227,6 +230,7 @@ fn exchange(past: &Past) -> String {
     if let Some(explanation) = explanation {
         let _ = write!(text, ": {explanation}");
     }
+    text.push_str(arrival(past.arrived, &past.outcome));
     if *count > 1 {
         let _ = write!(text, " ({count} since {})", time(&past.first));
     }
@@ -367,6 +371,7 @@ What a guest that asks for everything would get now
             verdict: "drop".to_owned(),
             outcome: "no-address".to_owned(),
             note: None,
+            arrived: false,
             explanation: Some("the VM holds no address of this family".to_owned()),
         };
         assert_eq!(

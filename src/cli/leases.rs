@@ -181,6 +181,7 @@ pub(super) fn stored(rows: Vec<LeaseRow>) -> Vec<Lease> {
             hostname: row.hostname,
             created: Wall::default(),
             node: row.node,
+            arrived: None,
             last_seen: None,
             conflict: row.conflict,
         })
@@ -226,7 +227,7 @@ fn sheets(rows: &[LeaseRow]) -> String {
         let conflict = if row.conflict { "the guest found an address in use" } else { "none" };
         format!(
             "network    {}\nvm         {}\nnic        {}\nipv4       {}\nipv6       {}\n\
-             prefix     {}\nhostname   {}\ncreated    {}\nnode       {}\nlast seen  {}\nconflict   {conflict}\n",
+             prefix     {}\nhostname   {}\ncreated    {}\nnode       {}\narrived    {}\nlast seen  {}\nconflict   {conflict}\n",
             row.network,
             row.vm,
             row.nic,
@@ -236,6 +237,7 @@ fn sheets(rows: &[LeaseRow]) -> String {
             or_dash(row.hostname.as_deref()),
             row.created,
             row.node,
+            or_dash(row.arrived.as_deref()),
             or_dash(row.last_seen.as_deref()),
         ) + &row.registered.iter().map(registered).collect::<String>()
     };

@@ -18,12 +18,15 @@ mod status;
 mod table;
 mod watch;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::outcome::Note;
 
 /// Gives virtual machines their network settings: DHCPv4, DHCPv6 and router advertisements, by VM
 /// identity, on the ports of this node.
@@ -180,14 +183,37 @@ fn decision(verdict: &str, outcome: &str) -> String {
     if verdict == "reply" { outcome.to_owned() } else { format!("{verdict} {outcome}") }
 }
 
+/// Returns what is said of a frame that shows an arrival, where its outcome does not say it.
+fn arrival(arrived: bool, outcome: &str) -> &'static str {
+    let says_so = outcome == Note::Arrived.as_str();
+    if arrived && !says_so { "; arrived: the VM has come to this port" } else { "" }
+}
+
 /// Writes a number of things: `1 port`, `3 ports`.
 fn counted(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
+/// Writes control characters as escapes: what others than the admin have named moves no cursor.
+fn printable(text: &str) -> Cow<'_, str> {
+    let is_plain = |character: char| !character.is_control() || "\n\t".contains(character);
+    if text.chars().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_plain(character) {
+            plain.push(character);
+        } else {
+            plain.extend(character.escape_default());
+        }
+    }
+    Cow::Owned(plain)
+}
+
 /// Writes to standard output; a reader that has gone (`leasehold ports | head`) is no failure.
 fn print(text: &str) -> Result<(), Failure> {
-    match io::Write::write_all(&mut io::stdout().lock(), text.as_bytes()) {
+    match io::Write::write_all(&mut io::stdout().lock(), printable(text).as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::new(ExitStatus::OsError, format!("writing to standard output: {error}")))
         }
@@ -200,4 +226,15 @@ fn print_json(listing: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(listing)
         .map_err(|error| Failure::new(ExitStatus::Software, format!("writing JSON: {error}")))?;
     print(&format!("{text}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_have_named_moves_no_cursor_and_lines_stay_lines() {
+        assert_eq!(printable("vnet0\tserving\n"), "vnet0\tserving\n");
+        assert_eq!(printable("tap\u{1b}[2J\r\u{9b}0"), "tap\\u{1b}[2J\\r\\u{9b}0");
+    }
 }

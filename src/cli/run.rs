@@ -31,6 +31,10 @@ pub(super) fn run(path: &Path, options: &Options) -> Result<(), Failure> {
     })?;
     let _log = telemetry::logging::init()
         .map_err(|error| Failure::new(ExitStatus::OsError, error.to_string()))?;
+    telemetry::limit_panics(|panic| {
+        let telemetry::Panic { place, message, held_back } = panic;
+        tracing::error!(place, message, held_back, "a part of leasehold failed; please report it");
+    });
     daemon::run(config, broker, rules).map_err(|error| {
         let code = match &error {
             RunError::AnotherInstance(_) => ExitStatus::TempFail,

@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{ExitStatus, Failure, client, counted, decision};
+use super::{ExitStatus, Failure, arrival, client, counted, decision, printable};
 use crate::control::{Answer, Request, WatchEvent, Watched};
 use crate::replay::{CaptureTime, CaptureWriter};
 
@@ -152,7 +152,9 @@ fn line(watched: &Watched) -> String {
     let address = watched.address.as_ref().map(|text| format!(" {text}")).unwrap_or_default();
     let note = watched.note.as_ref().map(|text| format!(", {text}")).unwrap_or_default();
     let why = watched.explanation.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
-    format!("{time} {interface} {vm} {protocol} {what}{address}{note}{why}")
+    let came = arrival(watched.arrived, &watched.outcome);
+    let text = format!("{time} {interface} {vm} {protocol} {what}{address}{note}{why}{came}");
+    printable(&text).into_owned()
 }
 
 /// The file of `--pcap`.
@@ -257,6 +259,7 @@ mod tests {
             verdict: "reply".to_owned(),
             outcome: "offer".to_owned(),
             note: None,
+            arrived: false,
             address: Some("10.20.7.98".to_owned()),
             explanation: None,
             frames: Vec::new(),
@@ -268,6 +271,12 @@ mod tests {
         assert_eq!(
             line(&watched()),
             "01:53:09.012 vnet0 demo/web-1 dhcpv4 discover > offer 10.20.7.98"
+        );
+        let arrived = Watched { arrived: true, ..watched() };
+        assert_eq!(
+            line(&arrived),
+            "01:53:09.012 vnet0 demo/web-1 dhcpv4 discover > offer 10.20.7.98; arrived: the VM has \
+             come to this port"
         );
         let dropped = Watched {
             verdict: "drop".to_owned(),

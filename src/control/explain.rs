@@ -169,6 +169,9 @@ pub struct Past {
     pub outcome: String,
     /// What was learnt beside, if something was.
     pub note: Option<String>,
+    /// Whether it showed that the VM has come to the port.
+    #[serde(default)]
+    pub arrived: bool,
     /// The outcome in words, where it is not a plain reply.
     pub explanation: Option<String>,
 }

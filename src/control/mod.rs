@@ -201,8 +201,11 @@ pub struct LeaseRow {
     pub hostname: Option<String>,
     /// When the lease was made, as RFC 3339.
     pub created: String,
-    /// The node that last served it.
+    /// The node where the guest was heard last.
     pub node: String,
+    /// When it came to a port there, as RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrived: Option<String>,
     /// When the guest was last heard, as RFC 3339.
     pub last_seen: Option<String>,
     /// Whether the guest found an address in use.
@@ -237,6 +240,7 @@ impl From<&Lease> for LeaseRow {
             hostname: lease.hostname.clone(),
             created: lease.created.to_rfc3339(),
             node: lease.node.clone(),
+            arrived: lease.arrived.map(|wall| wall.to_rfc3339()),
             last_seen: lease.last_seen.map(|wall| wall.to_rfc3339()),
             conflict: lease.conflict,
             registered: Vec::new(),

@@ -42,6 +42,9 @@ pub struct Watched {
     pub outcome: String,
     /// What was learnt beside, if something was.
     pub note: Option<String>,
+    /// Whether it showed that the VM has come to the port.
+    #[serde(default)]
+    pub arrived: bool,
     /// The first address that the reply gives.
     pub address: Option<String>,
     /// The outcome in words, where it is not a plain reply.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::control::{Exchange, Past};
 use crate::outcome::{DropReason, Message, Note, Outcome, Protocol, Verdict};
+use crate::responder::Turn;
 use crate::time::Wall;
 use crate::wire::Mac;
 
@@ -53,6 +54,7 @@ pub(super) struct History {
 struct Entry {
     outcome: Outcome,
     note: Option<Note>,
+    arrived: bool,
     first: Wall,
     last: Wall,
     count: u64,
@@ -64,10 +66,11 @@ impl History {
         Self { entries: Vec::with_capacity(PLACES) }
     }
 
-    /// Writes one outcome down.
-    pub(super) fn record(&mut self, outcome: Outcome, note: Option<Note>, wall: Wall) {
+    /// Writes down what became of one frame.
+    pub(super) fn record(&mut self, turn: &Turn, wall: Wall) {
+        let Turn { outcome, note, arrived, .. } = *turn;
         let is_same = |entry: &Entry| {
-            (entry.outcome, entry.note) == (outcome, note)
+            (entry.outcome, entry.note, entry.arrived) == (outcome, note, arrived)
                 && wall.0.saturating_sub(entry.last.0) < TOGETHER_SECONDS
         };
         if let Some(place) = self.entries.iter().rposition(is_same) {
@@ -86,7 +89,7 @@ impl History {
             let place = self.entries.iter().position(goes).unwrap_or(0);
             self.entries.remove(place);
         }
-        self.entries.push(Entry { outcome, note, first: wall, last: wall, count: 1 });
+        self.entries.push(Entry { outcome, note, arrived, first: wall, last: wall, count: 1 });
     }
 
     /// Returns the exchanges in words, the latest last.
@@ -109,6 +112,7 @@ impl Entry {
             verdict: verdict.kind().to_owned(),
             outcome: verdict.as_str().to_owned(),
             note: note.map(|note| note.as_str().to_owned()),
+            arrived: self.arrived,
             explanation: verdict.explain().or(note.map(Note::explain)).map(str::to_owned),
         }
     }
@@ -206,6 +210,10 @@ mod tests {
         verdict: Verdict::Replied(Message::Ack),
     };
 
+    fn turn(outcome: Outcome) -> Turn {
+        Turn { outcome, note: None, registration: None, source: None, arrived: false }
+    }
+
     fn counts(history: &History) -> Vec<(String, u64)> {
         history.told().into_iter().map(|past| (past.outcome, past.count)).collect()
     }
@@ -214,7 +222,7 @@ mod tests {
     fn equal_outcomes_within_a_minute_share_an_entry() {
         let mut history = History::new();
         for (outcome, second) in [(OFFER, 100), (ACK, 101), (OFFER, 102), (ACK, 103), (ACK, 200)] {
-            history.record(outcome, None, Wall(second));
+            history.record(&turn(outcome), Wall(second));
         }
         let expected = [("offer", 2), ("ack", 2), ("ack", 1)].map(|(text, n)| (text.to_owned(), n));
         assert_eq!(counts(&history), expected);
@@ -227,13 +235,13 @@ mod tests {
     fn a_flood_of_one_or_of_many_kinds_leaves_the_last_answers() {
         let mut history = History::new();
         for step in 0..30 {
-            history.record(ACK, None, Wall(step * TOGETHER_SECONDS));
+            history.record(&turn(ACK), Wall(step * TOGETHER_SECONDS));
         }
         let wall = Wall(30 * TOGETHER_SECONDS);
         for _ in 0..1_000 {
             for reason in DropReason::ALL {
                 let outcome = Outcome::dropped(Protocol::Other, Message::Unknown, *reason);
-                history.record(outcome, None, wall);
+                history.record(&turn(outcome), wall);
             }
         }
         let told = history.told();
@@ -244,9 +252,9 @@ mod tests {
     #[test]
     fn a_history_says_why_and_what_was_learnt_beside() {
         let mut history = History::new();
-        history.record(ACK, Some(Note::OptionsLeftOut), Wall(1));
+        history.record(&Turn { note: Some(Note::OptionsLeftOut), ..turn(ACK) }, Wall(1));
         let arrived = Outcome { verdict: Verdict::Noted(Note::Arrived), ..ACK };
-        history.record(arrived, Some(Note::Arrived), Wall(1));
+        history.record(&Turn { note: Some(Note::Arrived), ..turn(arrived) }, Wall(1));
         let told = history.told();
         let said: Vec<_> =
             told.iter().map(|past| (past.note.as_deref(), &past.explanation)).collect();
@@ -255,5 +263,17 @@ mod tests {
             said,
             [(Some("options-left-out"), &why(Note::OptionsLeftOut)), (None, &why(Note::Arrived))]
         );
+    }
+
+    #[test]
+    fn an_answer_to_a_guest_that_has_come_is_told_apart_from_the_next_clause_d3() {
+        let mut history = History::new();
+        history.record(&Turn { arrived: true, ..turn(ACK) }, Wall(1));
+        for _ in 0..2 {
+            history.record(&turn(ACK), Wall(2));
+        }
+        let told = history.told();
+        let said: Vec<_> = told.iter().map(|past| (past.arrived, past.count)).collect();
+        assert_eq!(said, [(true, 1), (false, 2)]);
     }
 }

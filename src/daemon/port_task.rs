@@ -387,7 +387,7 @@ impl Port {
     }
 
     fn note(&mut self, now: Now, turn: &Turn) {
-        self.history.record(turn.outcome, turn.note, now.wall);
+        self.history.record(turn, now.wall);
         let Outcome { verdict, .. } = &turn.outcome;
         match verdict {
             Verdict::Replied(_) | Verdict::Noted(_) => {

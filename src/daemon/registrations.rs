@@ -3,14 +3,17 @@
 //! They live in this process's memory and end with their valid lifetimes. No lease, no address that
 //! anybody is given and no answer depends on them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use super::supervisor::{Entry, Supervisor};
+use crate::clock;
 use crate::control::RegisteredRow;
 use crate::dhcpv6::Registration;
-use crate::lease::LeaseKey;
-use crate::network::Lifetime;
+use crate::lease::{Lease, LeaseKey, LeaseTable};
+use crate::network::{Lifetime, Network};
+use crate::outcome::Note;
 use crate::time::Mono;
 
 /// What each NIC has registered, the oldest first.
@@ -49,6 +52,16 @@ impl Registrations {
         }
     }
 
+    /// Tells whether a NIC has registered anything.
+    pub(super) fn has(&self, key: &LeaseKey) -> bool {
+        self.0.contains_key(key)
+    }
+
+    /// Forgets all that a NIC registered: the infinite lifetimes of VMs that have gone would add up.
+    pub(super) fn forget(&mut self, key: &LeaseKey) {
+        self.0.remove(key);
+    }
+
     /// Lists what a NIC has registered and what is still valid.
     pub(super) fn rows(&self, key: &LeaseKey, now: Mono) -> Vec<RegisteredRow> {
         let held = self.0.get(key).into_iter().flatten();
@@ -59,6 +72,45 @@ impl Registrations {
         };
         held.filter(|registered| registered.is_valid(now)).map(row).collect()
     }
+}
+
+impl Supervisor {
+    /// Takes note of what the guest of a port registers.
+    pub(super) fn registered(
+        &mut self,
+        interface: &str,
+        (network, key): (&Network, &LeaseKey),
+        registration: Registration,
+    ) {
+        if is_anothers(&self.table, network, (key, registration.address)) {
+            let text = "the VM registered an address that is not its own; it is not listed";
+            return self.warn(interface, key, Note::Registered, text);
+        }
+        self.registrations.note(key, registration, clock::mono());
+    }
+
+    /// Forgets what the NIC of a port registered, once it has no port here any more.
+    pub(super) fn forget_registrations(&mut self, before: Entry) {
+        if let Some(Lease { key, .. }) = before.lease
+            && self.registrations.has(&key)
+            && self.ports_of(&BTreeSet::from([key.clone()])).is_empty()
+        {
+            self.registrations.forget(&key);
+        }
+    }
+}
+
+/// Tells whether an address that a NIC registers is another's by its lease, or the network's own:
+/// whoever sends from it shows only that nobody keeps it from doing so.
+fn is_anothers(
+    table: &LeaseTable,
+    network: &Network,
+    (key, address): (&LeaseKey, Ipv6Addr),
+) -> bool {
+    let holder = table.holder(&network.name, address.into());
+    let ipv6 = network.ipv6.as_ref();
+    holder.is_some_and(|holder| holder != key)
+        || ipv6.is_some_and(|ipv6| ipv6.pool.never.contains(&address))
 }
 
 impl Registered {
@@ -83,6 +135,9 @@ const MOST_A_NIC: usize = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lease::Occasion;
+    use crate::network::tests::network;
+    use crate::time::Wall;
 
     fn key(vm: &str) -> LeaseKey {
         LeaseKey {
@@ -142,5 +197,30 @@ mod tests {
         }
         let rows = all.rows(&key, start);
         assert_eq!((rows.len(), &rows[0], &rows[15]), (16, &row(5, 50, 100), &row(20, 50, 100)));
+    }
+
+    #[test]
+    fn a_nic_that_went_is_forgotten_whatever_lifetime_it_named() {
+        let mut all = Registrations::default();
+        let (key, start) = (key("demo/a"), Mono::from_millis(0));
+        let for_ever = Registration { valid: Lifetime::INFINITE, ..registration(1, 10) };
+        all.note(&key, for_ever, start);
+        assert!(all.has(&key));
+        all.forget(&key);
+        assert!(!all.has(&key) && all.0.is_empty());
+    }
+
+    #[test]
+    fn an_address_that_another_vm_holds_is_not_registered_for_a_guest_that_sends_from_it() {
+        let network = network("blue");
+        let mut table = LeaseTable::default();
+        let occasion = Occasion { node: "node-a", wall: Wall(0) };
+        let mut lease = table.assign(&network, &key("demo/a"), occasion).lease;
+        let address = registration(7, 100).address;
+        lease.ipv6 = Some(address);
+        table.adopt(lease);
+        assert!(is_anothers(&table, &network, (&key("demo/b"), address)));
+        assert!(!is_anothers(&table, &network, (&key("demo/a"), address)));
+        assert!(!is_anothers(&table, &network, (&key("demo/b"), registration(8, 100).address)));
     }
 }

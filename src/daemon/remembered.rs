@@ -224,14 +224,26 @@ impl Writer {
         let (texts, mut given) = watch::channel(Vec::new());
         let task = tokio::spawn(async move {
             let mut last_error = String::new();
+            // What the file holds: a link that flaps costs no writes.
+            let mut written = Vec::new();
             // A text that came before the sender went is still seen.
             while given.changed().await.is_ok() {
                 let text = given.borrow_and_update().clone();
+                if text == written {
+                    continue;
+                }
                 let target = path.clone();
-                let written = tokio::task::spawn_blocking(move || replace(&target, &text)).await;
-                let error = match written {
-                    Ok(Err(error)) => error.to_string(),
-                    Ok(Ok(())) | Err(_) => String::new(),
+                let writing = tokio::task::spawn_blocking(move || {
+                    let result = replace(&target, &text);
+                    (text, result)
+                });
+                let error = match writing.await {
+                    Ok((_, Err(error))) => error.to_string(),
+                    Ok((text, Ok(()))) => {
+                        written = text;
+                        String::new()
+                    }
+                    Err(_) => String::new(),
                 };
                 if !error.is_empty() && error != last_error {
                     tracing::warn!(%error, "writing {}", path.display());

@@ -13,10 +13,15 @@ use crate::store::{News, Refused};
 
 impl Supervisor {
     /// Takes back a change that the store refused. Returns the leases that it concerns.
-    pub(super) fn refused(&mut self, refused: Refused) -> BTreeSet<LeaseKey> {
+    pub(super) async fn refused(&mut self, refused: Refused) -> BTreeSet<LeaseKey> {
         let Refused { key, now, taken } = refused;
         let mut concerned = match now {
-            Some(now) => self.table.adopt(*now),
+            Some(now) => {
+                let node = now.node.clone();
+                let concerned = self.table.adopt(*now);
+                self.heard_on(&key, &node).await;
+                concerned
+            }
             None => {
                 self.table.remove(&key);
                 BTreeSet::new()
@@ -53,7 +58,12 @@ impl Supervisor {
                         let is_moved = old.is_none_or(|old| {
                             (old.ipv4, old.ipv6, old.prefix) != (now.ipv4, now.ipv6, now.prefix)
                         });
+                        let went_to =
+                            (old.is_some_and(|old| old.node != now.node)).then(|| now.node.clone());
                         let mut concerned = self.table.adopt(*now);
+                        if let Some(node) = went_to {
+                            self.heard_on(&key, &node).await;
+                        }
                         // For this node's copy.
                         self.writes.note(&key, LeaseChange::Details);
                         if is_moved {

@@ -118,6 +118,8 @@ pub(super) struct Supervisor {
     /// When the gauges are brought up to date; none while they are.
     gauges_at: Option<Mono>,
     log_limit: LogLimiter<(String, Note)>,
+    /// VMs that came to this node, until the store says so too.
+    pub(super) unwritten_arrivals: BTreeSet<LeaseKey>,
 }
 
 impl Supervisor {
@@ -155,6 +157,7 @@ impl Supervisor {
             lacking_at: None,
             gauges_at: None,
             log_limit: LogLimiter::new(LOG_INTERVAL, LOG_KEYS),
+            unwritten_arrivals: BTreeSet::new(),
         };
         supervisor.publish_gauges();
         loop {
@@ -346,7 +349,8 @@ impl Supervisor {
                 }
             }
             PortEvent::Registered(registration) => {
-                self.registrations.note(&key, registration, clock::mono());
+                let network = Arc::clone(&service.network);
+                self.registered(&interface, (&network, &key), registration);
             }
             PortEvent::Noted(protocol, note @ Note::Declined) => {
                 let network = Arc::clone(&service.network);
@@ -397,7 +401,7 @@ impl Supervisor {
     }
 
     /// Logs what a guest did, not more than one line an interval for each port and note.
-    fn warn(&mut self, interface: &str, key: &LeaseKey, note: Note, text: &str) {
+    pub(super) fn warn(&mut self, interface: &str, key: &LeaseKey, note: Note, text: &str) {
         let admitted = self.log_limit.admit((interface.to_owned(), note), clock::mono());
         if let Some(held_back) = admitted {
             tracing::warn!(interface, vm = %key.vm, held_back, "{text}");
@@ -421,8 +425,9 @@ impl Supervisor {
     async fn reconcile_one(&mut self, interface: &str) {
         let Some((source, port)) = self.claims.claim(interface) else {
             self.ports.stop(interface).await;
-            if self.entries.remove(interface).is_some() {
+            if let Some(entry) = self.entries.remove(interface) {
                 tracing::info!(interface, "port is gone");
+                self.forget_registrations(entry);
             }
             return;
         };
@@ -507,7 +512,9 @@ impl Supervisor {
                 None => tracing::info!(interface, vm, "port is {state}"),
             }
         }
-        self.entries.insert(interface.to_owned(), entry);
+        if let Some(before) = self.entries.insert(interface.to_owned(), entry) {
+            self.forget_registrations(before);
+        }
     }
 
     /// Lets the store make the next batch of leases durable, unless one is under way.
@@ -543,8 +550,9 @@ impl Supervisor {
                 let mut concerned = self.writes.succeeded();
                 for refused in refused {
                     self.edits.refuse(&refused.key);
-                    concerned.extend(self.refused(refused));
+                    concerned.extend(self.refused(refused).await);
                 }
+                self.unwritten_arrivals.retain(|key| !self.writes.is_written(key));
                 self.reconcile(self.ports_of(&concerned)).await;
                 self.edits.settle(&self.writes);
             }
@@ -646,7 +654,7 @@ const RULES_END_LIMIT: Duration = Duration::from_secs(10);
 const GAUGE_DELAY: Duration = Duration::from_millis(200);
 
 /// How often "last seen" is written down, in seconds.
-const SEEN_GRANULARITY: u64 = 60;
+pub(super) const SEEN_GRANULARITY: u64 = 60;
 
 /// Until when, on a clock that starts with this program, ports that come up were there before it.
 const STARTED: Mono = Mono::from_millis(10_000);

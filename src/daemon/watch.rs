@@ -158,9 +158,9 @@ impl Watcher {
 
 impl Sighting {
     fn event(&self, frames: bool) -> WatchEvent {
-        let (outcome, note, source) = match &self.cause {
-            Cause::Received { turn, .. } => (turn.outcome, turn.note, turn.source),
-            Cause::Due => (self.due(), None, None),
+        let (outcome, note, source, arrived) = match &self.cause {
+            Cause::Received { turn, .. } => (turn.outcome, turn.note, turn.source, turn.arrived),
+            Cause::Due => (self.due(), None, None, false),
         };
         let Outcome { protocol, message, verdict } = outcome;
         let note = note.filter(|note| verdict != Verdict::Noted(*note));
@@ -182,6 +182,7 @@ impl Sighting {
             verdict: verdict.kind().to_owned(),
             outcome: verdict.as_str().to_owned(),
             note: note.map(|note| note.as_str().to_owned()),
+            arrived,
             address: address.map(|address| address.to_string()),
             explanation: verdict.explain().or(note.map(Note::explain)).map(str::to_owned),
             frames: if frames { self.frames() } else { Vec::new() },
@@ -330,5 +331,18 @@ mod tests {
         drop(watcher);
         assert!(tap.is_closed());
         assert!(!tap.show(sighting()));
+    }
+
+    #[test]
+    fn a_frame_that_is_answered_and_shows_an_arrival_is_told_as_both_clause_d3() {
+        for has_come in [true, false] {
+            let mut sighting = sighting();
+            if let Cause::Received { turn, .. } = &mut sighting.cause {
+                turn.outcome.verdict = Verdict::Replied(Message::Offer);
+                turn.arrived = has_come;
+            }
+            let WatchEvent::Exchange(told) = sighting.event(false) else { panic!("no exchange") };
+            assert_eq!((told.outcome.as_str(), told.arrived), ("offer", has_come));
+        }
     }
 }

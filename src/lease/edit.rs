@@ -313,6 +313,7 @@ fn new(key: &LeaseKey, occasion: Occasion<'_>) -> Lease {
         hostname: None,
         created: occasion.wall,
         node: occasion.node.to_owned(),
+        arrived: None,
         last_seen: None,
         conflict: false,
     }

@@ -18,7 +18,7 @@ pub(super) struct Holders<A> {
 #[derive(Debug, Clone)]
 struct Held<A> {
     by_address: HashMap<A, Slot>,
-    /// Found in use by somebody else; passed over until the process ends.
+    /// Found in use by somebody else; given last until the process ends.
     declined: HashSet<A>,
     /// How many of them each NIC has declined.
     declines: HashMap<LeaseKey, usize>,
@@ -175,7 +175,8 @@ impl<A: PoolAddress> Holders<A> {
         if request.pool.ranges.is_empty() {
             return (None, Some(NoAddress::NotReserved(request.family)));
         }
-        match self.draw(key, request.pool, request.family) {
+        let drawn = self.draw(key, request.pool, request.family);
+        match drawn.or_else(|| self.declined(key, request.pool)) {
             Some(address) => (Some(address), None),
             None => (None, Some(NoAddress::Exhausted(request.family))),
         }
@@ -224,6 +225,14 @@ impl<A: PoolAddress> Holders<A> {
         crowded.or_else(|| held?.withheld.keys().copied().filter(is_free).min())
     }
 
+    /// Takes an address that somebody declined: where there is no other, the word of guests does not
+    /// keep one from a VM.
+    fn declined(&self, key: &LeaseKey, pool: &Pool<A>) -> Option<A> {
+        let held = self.networks.get(&key.network)?;
+        let declined = held.declined.iter().copied();
+        declined.filter(|address| pool.contains(*address) && held.is_nobodys(*address, key)).min()
+    }
+
     /// Names the NIC that holds an address on another node, or for which a damaged row keeps it, if
     /// that is another than `key`.
     pub(super) fn withheld_from(&self, key: &LeaseKey, address: A) -> Option<String> {
@@ -245,8 +254,12 @@ impl<A: PoolAddress> Holders<A> {
 
 impl<A: PoolAddress> Held<A> {
     fn is_free_for(&self, address: A, key: &LeaseKey) -> bool {
+        self.is_nobodys(address, key) && !self.declined.contains(&address)
+    }
+
+    /// Tells whether no other NIC than `key`'s has an address, here or elsewhere.
+    fn is_nobodys(&self, address: A, key: &LeaseKey) -> bool {
         !self.by_address.contains_key(&address)
-            && !self.declined.contains(&address)
             && self.withheld.get(&address).is_none_or(|owner| owner.as_ref() == Some(key))
             && self.elsewhere.get(&address).is_none_or(|holder| holder == key)
     }

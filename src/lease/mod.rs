@@ -63,6 +63,9 @@ pub struct Lease {
     pub created: Wall,
     /// The node to which the VM came last: where it was heard, not where it was only expected.
     pub node: String,
+    /// When it came to a port there: the last arrival (clause D3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrived: Option<Wall>,
     /// When the guest was last heard, to the minute at best: it is not written at every packet.
     pub last_seen: Option<Wall>,
     /// Whether the guest declined an address as in use by somebody else.

@@ -229,6 +229,7 @@ impl LeaseTable {
             created: old.as_ref().map_or(occasion.wall, |lease| lease.created),
             // Where the VM was heard last: a port that waits for it does not say that it came.
             node: old.as_ref().map_or_else(|| occasion.node.to_owned(), |lease| lease.node.clone()),
+            arrived: old.as_ref().and_then(|lease| lease.arrived),
             last_seen: old.as_ref().and_then(|lease| lease.last_seen),
             conflict: old.as_ref().is_some_and(|lease| lease.conflict),
         };
@@ -318,11 +319,24 @@ impl LeaseTable {
     }
 
     /// Notes that the VM has come to a port of a node, and was heard there. Returns the node where
-    /// it was before; `None`: there is no such lease.
-    pub fn arrived(&mut self, key: &LeaseKey, occasion: Occasion<'_>) -> Option<String> {
+    /// it was before, and whether that is worth writing down: a guest that announces itself again
+    /// and again where it is costs no more writes than one that speaks, which is one in
+    /// `granularity` seconds. `None`: there is no such lease.
+    pub fn arrived(
+        &mut self,
+        key: &LeaseKey,
+        occasion: Occasion<'_>,
+        granularity: u64,
+    ) -> Option<(String, LeaseChange)> {
         let lease = self.leases.get_mut(key)?;
+        let before = std::mem::replace(&mut lease.node, occasion.node.to_owned());
+        let is_fresh = |last: Wall| occasion.wall.0.saturating_sub(last.0) < granularity;
+        if before == occasion.node && lease.arrived.is_some_and(is_fresh) {
+            return Some((before, LeaseChange::None));
+        }
+        lease.arrived = Some(occasion.wall);
         lease.last_seen = Some(occasion.wall);
-        Some(std::mem::replace(&mut lease.node, occasion.node.to_owned()))
+        Some((before, LeaseChange::Details))
     }
 
     /// Takes a lease out; what it holds is free, and what a damaged row keeps for it.

@@ -40,7 +40,7 @@ pub use withdrawals::{RetiredRouter, Withdrawals};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use self::message::Neighbor;
-use crate::outcome::{DropReason, Message};
+use crate::outcome::{DropReason, Message, Note};
 use crate::reply::{Decision, Handled};
 use crate::wire::{Arp, Icmpv6};
 
@@ -86,17 +86,28 @@ pub fn solicited_target(solicitation: &Icmpv6<'_>) -> Ipv6Addr {
     Neighbor::read(solicitation.body).map_or(Ipv6Addr::UNSPECIFIED, |neighbor| neighbor.target)
 }
 
-/// Tells whether a guest's Neighbor Advertisement is a valid one that nobody asked for: it
-/// announces that the guest is here (RFC 4861, sections 7.1.2 and 7.2.6).
-#[must_use]
-pub fn is_unsolicited_advertisement(advertisement: &Icmpv6<'_>) -> bool {
-    let check = || {
+/// Decides about a guest's Neighbor Advertisement: a valid one that nobody asked for announces that
+/// the guest is here (RFC 4861, sections 7.1.2 and 7.2.6).
+///
+/// # Errors
+/// [`DropReason::SourceAddress`] if it speaks for an address that is ours to answer for, else
+/// [`DropReason::NotForUs`].
+pub fn handle_neighbor_advertisement(
+    neighbors: &Neighbors,
+    advertisement: &Icmpv6<'_>,
+) -> Result<Note, DropReason> {
+    let announced = || {
         message::check_header(advertisement)?;
         let neighbor = Neighbor::read(advertisement.body)?;
         message::contain(neighbor.options, options::TARGET_LINK_LAYER)?;
-        Ok::<bool, DropReason>(neighbor.flags & SOLICITED == 0)
+        Ok::<_, DropReason>((neighbor.flags & SOLICITED == 0).then_some(neighbor.target))
     };
-    message::is_unicast(advertisement.source) && check().unwrap_or(false)
+    let target = announced().ok().flatten().filter(|_| message::is_unicast(advertisement.source));
+    let target = target.ok_or(DropReason::NotForUs)?;
+    if [target, advertisement.source].into_iter().any(|one| neighbors.answer_ipv6(one)) {
+        return Err(DropReason::SourceAddress);
+    }
+    Ok(Note::Arrived)
 }
 
 fn handled<A>(message: Message, decided: Result<Decision<A>, DropReason>) -> Handled<A> {

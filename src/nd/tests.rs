@@ -312,17 +312,25 @@ fn neighbor_solicitation_that_breaks_a_rule_is_dropped() {
 fn only_a_valid_advertisement_that_was_not_solicited_announces() {
     let body = neighbor(0x20, "2001:db8:20::5", &[2, 1, 0x52, 0x54, 0x00, 0x12, 0x34, 0x56]);
     let good = icmpv6("fe80::5", "ff02::1", &body);
-    assert!(is_unsolicited_advertisement(&good));
-    assert!(is_unsolicited_advertisement(&Icmpv6 { body: &body[..20], ..good }));
-    assert!(!is_unsolicited_advertisement(&Icmpv6 { hop_limit: 1, ..good }));
-    assert!(!is_unsolicited_advertisement(&Icmpv6 { code: 1, ..good }));
-    assert!(!is_unsolicited_advertisement(&Icmpv6 { body: &body[..19], ..good }));
-    assert!(!is_unsolicited_advertisement(&Icmpv6 { body: &body[..27], ..good }));
-    assert!(!is_unsolicited_advertisement(&icmpv6("::", "ff02::1", &body)));
+    let neighbors = Neighbors::new(&parameters());
+    let decided = |message: &Icmpv6<'_>| handle_neighbor_advertisement(&neighbors, message);
+    assert_eq!(decided(&good), Ok(Note::Arrived));
+    assert_eq!(decided(&Icmpv6 { body: &body[..20], ..good }), Ok(Note::Arrived));
+    assert_eq!(decided(&Icmpv6 { hop_limit: 1, ..good }), Err(DropReason::NotForUs));
+    assert_eq!(decided(&Icmpv6 { code: 1, ..good }), Err(DropReason::NotForUs));
+    assert_eq!(decided(&Icmpv6 { body: &body[..19], ..good }), Err(DropReason::NotForUs));
+    assert_eq!(decided(&Icmpv6 { body: &body[..27], ..good }), Err(DropReason::NotForUs));
+    assert_eq!(decided(&icmpv6("::", "ff02::1", &body)), Err(DropReason::NotForUs));
     let solicited = neighbor(0x60, "2001:db8:20::5", &[]);
-    assert!(!is_unsolicited_advertisement(&Icmpv6 { body: &solicited, ..good }));
+    assert_eq!(decided(&Icmpv6 { body: &solicited, ..good }), Err(DropReason::NotForUs));
     let group = neighbor(0x20, "ff02::5", &[]);
-    assert!(!is_unsolicited_advertisement(&Icmpv6 { body: &group, ..good }));
+    assert_eq!(decided(&Icmpv6 { body: &group, ..good }), Err(DropReason::NotForUs));
+    // A guest that speaks for the gateway makes nobody arrive.
+    let gateway = gateway_v6().to_string();
+    let as_gateway = neighbor(0x20, &gateway, &[]);
+    let forged = Err(DropReason::SourceAddress);
+    assert_eq!(decided(&Icmpv6 { body: &as_gateway, ..good }), forged);
+    assert_eq!(decided(&icmpv6(&gateway, "ff02::1", &body)), forged);
 }
 
 #[test]
@@ -418,6 +426,6 @@ proptest! {
                 prop_assert!(reply.length <= room && reply.length % 8 == 0);
             }
         }
-        let _ = is_unsolicited_advertisement(&message);
+        let _ = handle_neighbor_advertisement(&neighbors, &message);
     }
 }

@@ -131,6 +131,7 @@ mod tests {
             hostname: None,
             created: Wall(0),
             node: "node-a".to_owned(),
+            arrived: None,
             last_seen: None,
             conflict: false,
         }

@@ -68,6 +68,7 @@ fn probed(network: &Network, trunk_vlan: Option<u16>) -> Vec<Probed> {
         hostname: None,
         created: Wall(0),
         node: "node-a".to_owned(),
+        arrived: None,
         last_seen: None,
         conflict: false,
     };

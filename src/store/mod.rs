@@ -7,8 +7,8 @@ mod embedded;
 #[cfg(feature = "etcd")]
 mod etcd;
 mod memory;
-mod peek;
 mod pages;
+mod peek;
 mod place;
 mod recover;
 mod row;

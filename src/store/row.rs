@@ -36,7 +36,8 @@ pub(super) enum Damage {
 
 /// Returns the value column of `lease` and the checksum over the whole row.
 pub(super) fn encode(lease: &Lease) -> Result<(String, u32), serde_json::Error> {
-    let Lease { key, ipv4, ipv6, prefix, hostname, created, node, last_seen, conflict } = lease;
+    let Lease { key, ipv4, ipv6, prefix, hostname, .. } = lease;
+    let Lease { created, node, arrived, last_seen, conflict, .. } = lease;
     let value = serde_json::to_string(&Stored {
         ipv4: *ipv4,
         ipv6: *ipv6,
@@ -44,6 +45,7 @@ pub(super) fn encode(lease: &Lease) -> Result<(String, u32), serde_json::Error> 
         hostname: hostname.clone(),
         created: *created,
         node: node.clone(),
+        arrived: *arrived,
         last_seen: *last_seen,
         conflict: *conflict,
     })?;
@@ -98,8 +100,9 @@ pub(super) fn decode(row: &Columns<'_>) -> Result<Lease, Damage> {
     let key = LeaseKey { network: network.parse()?, vm: vm.parse()?, nic: nic.parse()? };
     let stored: Stored =
         serde_json::from_str(value).map_err(|error| Damage::Value(error.to_string()))?;
-    let Stored { ipv4, ipv6, prefix, hostname, created, node, last_seen, conflict } = stored;
-    Ok(Lease { key, ipv4, ipv6, prefix, hostname, created, node, last_seen, conflict })
+    let Stored { ipv4, ipv6, prefix, hostname, .. } = stored;
+    let Stored { created, node, arrived, last_seen, conflict, .. } = stored;
+    Ok(Lease { key, ipv4, ipv6, prefix, hostname, created, node, arrived, last_seen, conflict })
 }
 
 /// Copies a row as it is, text as bytes: it may not be UTF-8.
@@ -183,6 +186,8 @@ struct Stored {
     hostname: Option<String>,
     created: Wall,
     node: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    arrived: Option<Wall>,
     last_seen: Option<Wall>,
     conflict: bool,
 }

@@ -65,6 +65,7 @@ fn lease(vm: &str, last_octet: u8) -> Lease {
         hostname: Some("web-1".to_owned()),
         created: Wall(1_795_571_589),
         node: "node-a".to_owned(),
+        arrived: None,
         last_seen: None,
         conflict: false,
     }
@@ -356,10 +357,11 @@ fn any_lease() -> impl Strategy<Value = Lease> {
         any::<String>(),
         any::<u64>(),
         any::<Option<u64>>(),
+        any::<Option<u64>>(),
         any::<bool>(),
     );
     (key, addresses, rest).prop_map(|(key, (ipv4, ipv6, prefix), rest)| {
-        let (hostname, node, created, last_seen, conflict) = rest;
+        let (hostname, node, created, arrived, last_seen, conflict) = rest;
         Lease {
             key,
             ipv4,
@@ -368,6 +370,7 @@ fn any_lease() -> impl Strategy<Value = Lease> {
             hostname,
             created: Wall(created),
             node,
+            arrived: arrived.map(Wall),
             last_seen: last_seen.map(Wall),
             conflict,
         }

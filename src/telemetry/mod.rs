@@ -8,9 +8,11 @@ mod journal;
 mod limiter;
 pub mod logging;
 mod metrics;
+mod panics;
 
 pub use limiter::LogLimiter;
 pub use metrics::{
     ConsumeCount, FamilyCounts, Metrics, NetworkCounts, NetworkMetrics, PortCount, SourceState,
     StoreMetrics, StoreOperation,
 };
+pub use panics::{Panic, limit_panics};

@@ -78,6 +78,7 @@ impl Templates {
             hostname: None,
             created: wall,
             node: "node-a".to_owned(),
+            arrived: None,
             last_seen: None,
             conflict: false,
         };

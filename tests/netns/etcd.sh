@@ -102,6 +102,21 @@ before=$(writes)
 sleep 1
 within "writes of the lease while both serve it" "$before" $((before + 2)) "$(writes)"
 expect "the first node serves it still" "${first%/*}" port_field vnet0 ipv4
+
+# The VM moves: what it says first on the second node tells both. The first one's port is left, and
+# is taken for the VM's again once it speaks there: the migration was aborted.
+on web-1 tc qdisc add dev eth0 root pfifo limit 0
+speak_on_b() { on node /usr/bin/python3 "$ROOT/tests/netns/frame.py" discover --interface tap9-guest; }
+expect "the VM is answered on the second node" "answered ${first%/*}" speak_on_b
+expect "and its lease says where it is" node-b etcd_field node
+check "since when" eval '[[ $(etcd_field arrived) =~ ^[0-9]+$ ]]'
+expect "the first node's port, left" "the VM was heard on node-b last, with the same lease" \
+  port_field vnet0 reason
+on web-1 tc qdisc del dev eth0 root
+renew web-1
+expect "aborted: where the lease says it is" node-a etcd_field node
+expect "the first node's port" "" port_field vnet0 reason
+expect "the second node's, left" "the VM was heard on node-a last, with the same lease" port_b reason
 kill -TERM "$NODE_B"
 wait_for "$LIMIT" gone "$NODE_B" || bad "the second node does not end"
 # It came back: the first node is the one that serves it.

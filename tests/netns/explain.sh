@@ -37,7 +37,12 @@ check "a second one too" grep -q 'watching 1 port' "$LAB/log/watch.json"
 
 run_udhcpc db-1
 check "the offer is shown" grep -q \
-  ' vnet0 demo/db-1 dhcpv4 discover > offer 10.20.0.10$' "$LAB/log/watch"
+  ' vnet0 demo/db-1 dhcpv4 discover > offer 10.20.0.10\(; arrived.*\)\?$' "$LAB/log/watch"
+check "and the arrival, at whatever the guest said first" grep -q \
+  'arrived: the VM has come to this port$' "$LAB/log/watch"
+arrivals() { explained vnet0 '[.[0].exchanges[] | select(.arrived) | .count] | add'; }
+expect "explain knows it, once" 1 arrivals
+expect "and when it was" true explained vnet0 '.[0].lease | has("arrived")'
 check "the ack too" grep -q ' dhcpv4 request > ack 10.20.0.10$' "$LAB/log/watch"
 seen_in_json() { sed '1d' "$LAB/log/watch.json" | jq -r 'select(.outcome == "ack") | .address' | head -n 1; }
 expect "and in JSON" 10.20.0.10 seen_in_json

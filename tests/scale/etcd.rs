@@ -105,6 +105,7 @@ fn lease(vm: u32) -> Lease {
         hostname: Some(format!("database-{vm:06}")),
         created: Wall(1_795_571_589),
         node: "node-a".to_owned(),
+        arrived: None,
         last_seen: Some(Wall(1_795_571_589)),
         conflict: false,
     }

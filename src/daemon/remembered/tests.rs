@@ -144,3 +144,19 @@ async fn a_store_that_keeps_nothing_keeps_no_ports() {
     remembered.close().await;
     assert!(!dir.path().join(FILE_NAME).exists());
 }
+
+#[tokio::test]
+async fn what_the_file_says_already_is_not_written_again() {
+    let (dir, _) = files(OVSDB);
+    let path = dir.path().join(FILE_NAME);
+    let Writer { texts, task } = Writer::start(path.clone());
+    texts.send(b"one".to_vec()).unwrap();
+    while fs::read(&path).unwrap_or_default() != b"one" {
+        tokio::task::yield_now().await;
+    }
+    fs::remove_file(&path).unwrap();
+    texts.send(b"one".to_vec()).unwrap();
+    drop(texts);
+    task.await.unwrap();
+    assert!(!path.exists());
+}

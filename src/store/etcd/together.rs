@@ -185,6 +185,7 @@ mod tests {
             hostname: None,
             created: Wall(1),
             node: "node-a".to_owned(),
+            arrived: None,
             last_seen: None,
             conflict: false,
         }
