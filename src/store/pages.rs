@@ -93,7 +93,7 @@ impl Pages {
         };
         let count = usize::from(be16(page.get(3..5)?)?);
         let pointers = header..count.checked_mul(2)?.checked_add(header)?;
-        let mut used = vec![0..pointers.end];
+        let mut used: Vec<_> = std::iter::once(0..pointers.end).collect();
         let mut node = Node { sense: Sense::Whole, children: Vec::new(), rows: Vec::new() };
         // What does not fit into the page is not read at all.
         for pointer in page.get(pointers)?.chunks_exact(2) {

@@ -16,7 +16,7 @@ mod damage;
 
 /// A backend under test, and how it is opened anew.
 enum Backend {
-    Embedded(TempDir, Option<EmbeddedStore>),
+    Embedded(TempDir, Option<Box<EmbeddedStore>>),
     Memory(MemoryStore),
 }
 
@@ -24,12 +24,12 @@ impl Backend {
     fn all() -> [Self; 2] {
         let directory = tempfile::tempdir().unwrap();
         let store = EmbeddedStore::open(directory.path()).unwrap();
-        [Self::Embedded(directory, Some(store)), Self::Memory(MemoryStore::default())]
+        [Self::Embedded(directory, Some(Box::new(store))), Self::Memory(MemoryStore::default())]
     }
 
     fn store(&mut self) -> &mut dyn LeaseStore {
         match self {
-            Self::Embedded(_, store) => store.as_mut().unwrap(),
+            Self::Embedded(_, store) => store.as_deref_mut().unwrap(),
             Self::Memory(store) => store,
         }
     }
@@ -38,7 +38,7 @@ impl Backend {
     fn reload(&mut self) -> Vec<Lease> {
         if let Self::Embedded(directory, store) = self {
             drop(store.take());
-            *store = Some(EmbeddedStore::open(directory.path()).unwrap());
+            *store = Some(Box::new(EmbeddedStore::open(directory.path()).unwrap()));
         }
         let Loaded { mut leases, damaged, withheld } = self.store().load().unwrap();
         assert_eq!(withheld, []);

@@ -23,7 +23,7 @@ fn a_lease_costs_etcd_and_its_watcher_what_the_document_says() {
     if std::env::var_os("LAB").is_none() {
         return again();
     }
-    let etcd = start();
+    let mut etcd = start();
     let runtime = Runtime::new().unwrap();
     let mut here = open(&runtime, "node-a");
     let mut there = open(&runtime, "node-b");
@@ -69,6 +69,8 @@ fn a_lease_costs_etcd_and_its_watcher_what_the_document_says() {
     let quiet = bytes_of(|| thread::sleep(Duration::from_secs(10)));
     println!("10 s at rest, {LEASES} watchers: {quiet} bytes");
     assert!(quiet < 20_000, "{quiet}");
+    etcd.kill().unwrap();
+    etcd.wait().unwrap();
 }
 
 /// Counts what passes over loopback meanwhile.
