@@ -484,6 +484,17 @@ case("dhcpv6/solicit-portal-and-resolvers", "Option 103 is the URI of the portal
      "B9; RFC 8910 2.2; RFC 9463 4.1",
      client_message(DHCP6_Solicit, ia_na(), DHCP6OptOptReq(reqopts=[103])),
      client_message(DHCP6_Solicit, ia_na(), DHCP6OptOptReq(reqopts=[144])), network="options")
+NAMED6 = DHCP6OptOptReq(reqopts=[17, 21, 22, 29, 41, 59, 60, 64, 74])
+
+case("dhcpv6/solicit-named-options", "What the network sets by name is encoded in the option's own "
+     "form; the VM's value replaces the network's.", "B9; RFC 3319 3; RFC 5970 3; RFC 9915 21.17",
+     client_message(DHCP6_Solicit, ia_na(), NAMED6),
+     client_message(DHCP6_InfoRequest, NAMED6), network="options")
+case("dhcpv6/solicit-named-options-of-network", "A VM without an option of its own gets the "
+     "network's.", "B9", client_message(DHCP6_Solicit, ia_na(), DHCP6OptOptReq(reqopts=[22])),
+     vm="demo/web-2", network="options")
+case("dhcpv6/solicit-named-options-not-asked", "What is set by name goes to who asks alone.",
+     "B9; RFC 9915 21.7", client_message(DHCP6_Solicit, ia_na()), network="options")
 case("dhcpv6/solicit-fqdn", "Option 39 is answered with our name for the VM.", "B9; RFC 4704 6",
      client_message(DHCP6_Solicit, ia_na(), DHCP6OptOptReq(reqopts=[39]), Raw(opt6(39, b"\1" + FQDN))))
 case("dhcpv6/solicit-no-address", "A NIC without an address gets its IA empty with NoAddrsAvail.",
@@ -684,7 +695,7 @@ case("dhcpv6/registration-enabled", "Option 148 says that registrations are take
      client_message(DHCP6_InfoRequest), network="stateless")
 case("dhcpv6/registration-binds-nobody", "Whatever is registered, the address of the lease is given.",
      "B1; B3; RFC 9686 4.2.1", address_registration("2001:db8:20::77"),
-     address_registration(OWN6), client_message(DHCP6_Solicit, ia_na(1)))
+     client_message(DHCP6_Solicit, ia_na(1)))
 case("dhcpv6/message-from-vm-server", "A VM that acts as a server is noted and not answered.",
      "E6; RFC 7610",
      *(udp6(bytes(message(trid=1)) + join([client6(), server6(OTHER_DUID), ia_na(1, OTHER6)]),
@@ -1139,6 +1150,9 @@ case("hostile/dhcpv6-registration-source", "Registrations of another address tha
      *(address_registration(address, src=src) for address, src in (
          (OTHER6, OWN_MADE), (OWN_MADE, GUEST_LL), ("2001:db8:dead::1", None), (GUEST_LL, None),
          (OWN_MADE, "::"))), network="stateless")
+case("hostile/dhcpv6-registration-of-lease", "A registration of the address that DHCPv6 gave.",
+     "B1; RFC 9686 4.2.1",
+     address_registration(OWN6), address_registration(OWN6, preferred=0, valid=0))
 case("hostile/dhcpv6-registration", "Registrations without a client, with a server, with a list of "
      "options, without an address, with two, with one that is cut, with lifetimes in the wrong order, "
      "and a server's answer to one.", "B1; B2; E8; RFC 9686 4.2.1",
@@ -1188,6 +1202,14 @@ case("hostile/dhcpv6-fixed-lengths", "Options of a fixed length with another one
          opt6(3, bytes(11)), opt6(25, b""), opt6(8, b"\0"), opt6(14, b"\0"), opt6(6, b"\0\x17\0"),
          opt6(3, bytes(12) + opt6(5, bytes(23))), opt6(25, bytes(12) + opt6(26, bytes(24))),
          opt6(25, bytes(12) + opt6(26, bytes(8) + b"\x81" + bytes(16))), opt6(39, b""))))
+case("hostile/dhcpv6-malformed-first", "A malformed option before all that are right ends the "
+     "message, and not the reading of it alone.", "B2; E8; RFC 9915 21.1",
+     *(dhcp6(DHCP6_Solicit, Raw(option), client6(), ia_na())
+       for option in (opt6(8, b"\0"), opt6(14, b"\0"), b"\0\x10\xff\xff", opt6(3, b"\0"))))
+case("hostile/dhcpv6-giant", "A Solicit of more options than the MTU takes, and one of 60 kB that was "
+     "cut.", "E3; RFC 9915 5",
+     client_message(DHCP6_Solicit, ia_na(), Raw(opt6(0xfff0, bytes(1_400)) * 2)),
+     Marked(client_message(DHCP6_Solicit, ia_na(), Raw(opt6(0xfff0, bytes(1_400)))), "truncated"))
 case("hostile/dhcpv6-twice", "An option that may stand once, twice.", "B2; RFC 9915 21",
      dhcp6(DHCP6_Solicit, client6(), client6(), ia_na()),
      dhcp6(DHCP6_Solicit, client6(), LINUX_ORO, LINUX_ORO))

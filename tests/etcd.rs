@@ -159,7 +159,7 @@ in_a_world! {
         let edit = Edit::Move { key: key("demo/late"), holding: address(&third) };
         there.write(vec![Change::Delete(third.key.clone())]).unwrap();
         there.serve("demo/stays").unwrap();
-        there.table.arrived(&third.key, Occasion { node: "node-b", wall: Wall(2_000) });
+        there.table.arrived(&third.key, Occasion { node: "node-b", wall: Wall(2_000) }, 0);
         let heard = there.table.get(&third.key).unwrap().clone();
         there.write(vec![Change::Put(heard.clone())]).unwrap();
         assert_eq!(here.edit(&[edit]), Err("refused".to_owned()));

@@ -144,17 +144,66 @@ fn every_test_that_witnesses_a_clause_is_there() {
 }
 
 #[test]
-fn the_table_in_the_readme_names_every_case_under_its_clauses() {
+fn the_tables_in_the_readme_name_every_case_under_its_clauses_and_faults() {
     let readme = fixtures().join("README.md");
     let text = fs::read_to_string(&readme).expect("packet-fixtures/ has a README.md");
-    let (before, rest) = text.split_once(TABLE_BEGIN).expect("the README marks its table");
-    let (_, after) = rest.split_once(TABLE_END).expect("the README marks its table's end");
-    let now = format!("{before}{TABLE_BEGIN}\n{}{TABLE_END}{after}", clause_table());
+    let now = with_table(&text, (TABLE_BEGIN, TABLE_END), &clause_table());
+    let now = with_table(&now, (FAULTS_BEGIN, FAULTS_END), &fault_table());
     if now == text {
         return;
     }
-    assert!(rewrite(), "{}: the table is old; REWRITE_FIXTURES=1 writes it", readme.display());
+    assert!(rewrite(), "{}: a table is old; REWRITE_FIXTURES=1 writes it", readme.display());
     fs::write(&readme, now).expect("the tree can be written");
+}
+
+#[test]
+fn every_fault_of_a_parser_has_a_case_that_ends_as_it_should() {
+    for (fault, expected, names) in FAULTS {
+        assert!(!names.is_empty(), "{fault}: no case");
+        for name in *names {
+            assert!(fixtures().join(name).join("case.toml").is_file(), "{fault}: no {name}");
+            let seen = outcomes(name);
+            let right = seen.iter().all(|outcome| match expected {
+                Dropped => outcome.starts_with("drop "),
+                Answered => outcome.starts_with("reply "),
+                Bounded => true,
+            });
+            assert!(right && !seen.is_empty(), "{fault}: {name} gives {seen:?}");
+        }
+    }
+}
+
+/// The text with the table between its two marks replaced.
+fn with_table(text: &str, (begin, end): (&str, &str), table: &str) -> String {
+    let (before, rest) = text.split_once(begin).expect("the README marks its tables");
+    let (_, after) = rest.split_once(end).expect("the README marks its tables' ends");
+    format!("{before}{begin}\n{table}{end}{after}")
+}
+
+/// One row a fault: its cases, and what became of their frames.
+fn fault_table() -> String {
+    let mut table = "| fault | cases | outcome |\n| --- | --- | --- |\n".to_owned();
+    for (fault, _, names) in FAULTS {
+        let links: Vec<String> = names.iter().map(|name| format!("[{name}]({name})")).collect();
+        let seen: BTreeSet<String> = names.iter().flat_map(|name| outcomes(name)).collect();
+        let seen: Vec<String> = seen.into_iter().collect();
+        let _ = writeln!(table, "| {fault} | {} | {} |", links.join(", "), seen.join(", "));
+    }
+    table
+}
+
+/// The verdicts that are recorded for a case: `drop bad-option`, `reply offer`.
+fn outcomes(name: &str) -> BTreeSet<String> {
+    let inputs = inputs(&fixtures().join(name)).into_iter();
+    inputs
+        .map(|(number, _)| {
+            let file = fixtures().join(name).join(format!("{number}-out.txt"));
+            let text = fs::read_to_string(&file).expect("each input has its output");
+            let line = text.lines().next().unwrap_or_default();
+            let (_, verdict) = line.split_once(": ").expect("the first line is the verdict");
+            verdict.split(',').next().unwrap_or_default().to_owned()
+        })
+        .collect()
 }
 
 /// One row a clause, with what witnesses it.
@@ -319,6 +368,149 @@ const TABLE_BEGIN: &str = "<!-- the table of clauses, made by tests/fixtures.rs 
 const TABLE_END: &str = "<!-- end of the table -->";
 /// The clauses that the table must have a row for: letter, and last number.
 const CLAUSES: &[(&str, u32)] = &[("E", 8), ("F", 4), ("A", 17), ("B", 11), ("C", 6)];
+const FAULTS_BEGIN: &str = "<!-- the table of faults, made by tests/fixtures.rs -->";
+const FAULTS_END: &str = "<!-- end of the faults -->";
+/// What must become of every frame of a fault's cases.
+#[derive(Debug, Clone, Copy)]
+enum Expected {
+    /// It is dropped, with a reason.
+    Dropped,
+    /// It is answered: the fault costs nothing.
+    Answered,
+    /// Either, as each frame deserves.
+    Bounded,
+}
+use Expected::{Answered, Bounded, Dropped};
+/// The faults that parsers of these protocols had, and what a hostile guest may try on IPv6.
+const FAULTS: &[(&str, Expected, &[&str])] = &[
+    ("DHCPv4: `hlen` over 16", Dropped, &["hostile/dhcpv4-bootp-header"]),
+    ("DHCPv4: wrong magic cookie", Dropped, &["hostile/dhcpv4-bootp-header"]),
+    (
+        "DHCPv4: parts of an option that do not stand side by side (RFC 3396)",
+        Answered,
+        &["dhcpv4/discover-split-options", "dhcpv4/discover-overloaded"],
+    ),
+    ("DHCPv4: overload (52) inside an overloaded field", Bounded, &["hostile/dhcpv4-overload"]),
+    ("DHCPv4: option 108 taken for 106", Answered, &["dhcpv4/discover-ipv6-only"]),
+    (
+        "DHCPv4: options in numeric order, less than 300 bytes",
+        Answered,
+        &["dhcpv4/discover-windows-list", "dhcpv4/discover-without-list"],
+    ),
+    (
+        "bombs of name pointers",
+        Answered,
+        &["hostile/dhcpv4-name-pointers", "hostile/dhcpv6-name-pointers", "hostile/dhcpv6-names"],
+    ),
+    (
+        "a malformed option that ends the reading in silence",
+        Dropped,
+        &[
+            "hostile/dhcpv4-option-past-end",
+            "hostile/dhcpv6-malformed-first",
+            "hostile/dhcpv6-option-past-end",
+        ],
+    ),
+    (
+        "DHCPv6: nesting without limit",
+        Dropped,
+        &[
+            "hostile/dhcpv6-nested",
+            "hostile/dhcpv6-nested-cut",
+            "hostile/dhcpv6-nested-ia-na",
+            "hostile/dhcpv6-relayed",
+        ],
+    ),
+    (
+        "DHCPv6: options of a fixed length with another one",
+        Dropped,
+        &["hostile/dhcpv6-fixed-lengths"],
+    ),
+    (
+        "ND: options of length 0, of 32 and more",
+        Dropped,
+        &["hostile/nd-option-length", "hostile/nd-neighbor-option-length"],
+    ),
+    ("ND: a long option that is there in full", Answered, &["hostile/nd-long-option"]),
+    (
+        "IPv6: extension headers, fragments, jumbograms",
+        Dropped,
+        &["hostile/ipv6-extensions", "hostile/frame-jumbo", "hostile/nd-extensions"],
+    ),
+    ("ND: a hop limit other than 255", Dropped, &["hostile/nd-hop-limit"]),
+    ("ND: a code other than 0", Dropped, &["hostile/nd-code"]),
+    (
+        "ND: shorter than its fixed part, or than its header says",
+        Dropped,
+        &["hostile/nd-short", "hostile/nd-solicitation-short", "hostile/nd-lengths"],
+    ),
+    (
+        "ND: a wrong checksum, and a UDP checksum that is wrong or 0",
+        Dropped,
+        &["hostile/ipv6-checksums", "hostile/ipv6-no-checksum"],
+    ),
+    (
+        "ND: a source link-layer address from `::`",
+        Dropped,
+        &["hostile/nd-unspecified-with-link-layer-address"],
+    ),
+    ("ND: a source that no guest has", Dropped, &["hostile/nd-source-address"]),
+    (
+        "DHCPv6: a Server Identifier missing, foreign, or where none may be",
+        Dropped,
+        &["hostile/dhcpv6-server-id"],
+    ),
+    (
+        "DHCPv6: a Client Identifier missing, too short or too long",
+        Dropped,
+        &["hostile/dhcpv6-client-id"],
+    ),
+    (
+        "DHCPv6: an IA in an Information-request",
+        Dropped,
+        &["hostile/dhcpv6-ia-in-information-request"],
+    ),
+    (
+        "DHCPv6: unicast, or from another source than a link-local one",
+        Dropped,
+        &["hostile/dhcpv6-destination", "hostile/dhcpv6-source-address"],
+    ),
+    (
+        "DHCPv6: registrations that RFC 9686 discards",
+        Dropped,
+        &[
+            "hostile/dhcpv6-registration",
+            "hostile/dhcpv6-registration-of-lease",
+            "hostile/dhcpv6-registration-source",
+        ],
+    ),
+    (
+        "giants and runts",
+        Dropped,
+        &[
+            "hostile/dhcpv6-giant",
+            "hostile/dhcpv6-short",
+            "hostile/frame-cut",
+            "hostile/frame-runt",
+            "hostile/nd-giant",
+        ],
+    ),
+    (
+        "hundreds of options, IAs, addresses or requested codes",
+        Dropped,
+        &[
+            "hostile/dhcpv6-many-ias",
+            "hostile/dhcpv6-many-options",
+            "hostile/nd-many-options",
+            "hostile/nd-seventeen-options",
+        ],
+    ),
+    (
+        "the costliest frames that are within the bounds",
+        Answered,
+        &["hostile/dhcpv6-costly", "hostile/nd-costly"],
+    ),
+];
 /// Tests that witness what no single frame shows.
 const WITNESSES: &[(&str, &str)] = &[
     ("E1", "tests/mutations.rs"),

@@ -4,7 +4,7 @@ use std::fmt::{Display, Write};
 use std::path::PathBuf;
 
 use super::ipv6::{PREFERENCES, word};
-use super::option_names;
+use super::option_names::{self, IpFamily};
 use super::values::duration;
 use super::{Config, Etcd, Limits, Source, StaticPort, Store};
 use crate::discovery::IdentityRule;
@@ -360,12 +360,13 @@ impl Page {
     }
 
     fn options(&mut self, header: &str, ipv4: &[RawOption], ipv6: &[RawOption]) {
-        let both = ipv4.iter().map(|option| (4, option)).chain(ipv6.iter().map(|o| (6, o)));
-        for (family, RawOption { code, body, always }) in both {
+        let ipv4 = ipv4.iter().map(|option| (4, IpFamily::V4, option));
+        let ipv6 = ipv6.iter().map(|option| (6, IpFamily::V6, option));
+        for (number, family, RawOption { code, body, always }) in ipv4.chain(ipv6) {
             self.section(header);
-            self.value("family", family);
+            self.value("family", number);
             self.value("code", code);
-            if let Some(name) = option_names::name_of(*code).filter(|_| family == 4) {
+            if let Some(name) = option_names::name_of(*code, family) {
                 self.comment("name", name);
             }
             self.value("hex", quoted(hex(body)));

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use super::option_names;
+use super::option_names::{self, IpFamily};
 use super::section::{At, Item, Keys, Section};
 use super::values::{
     IPV4, IPV4_NET, duration, lifetime, network, ranges, refuse_overlaps, seconds, without,
@@ -62,7 +62,7 @@ pub(super) fn read(section: &Section<'_>, mut options: Vec<RawOption>) -> Option
         .get("ipv6-only-wait")
         .and_then(|item| seconds(&item, MIN_V6ONLY_WAIT, Lifetime::INFINITE.0 - 1));
     let auto_configure = section.get("auto-configure").and_then(|item| item.boolean());
-    option_names::read(section, "options", &mut options);
+    option_names::read(section, "options", IpFamily::V4, &mut options);
 
     let (subnet, server_id, (lease_time, renew_time, rebind_time)) = (subnet?, server_id?, times?);
     let gateway = match gateway {

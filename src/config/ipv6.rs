@@ -5,6 +5,7 @@ use std::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 
 use super::delegation;
+use super::option_names::{self, IpFamily};
 use super::section::{At, Item, Keys, Section};
 use super::values::{
     Form, IPV6_NET, LINK_LOCAL, duration, lifetime, network, ranges, refuse_overlaps, seconds,
@@ -30,7 +31,7 @@ pub(super) struct Ipv6Part {
 /// Reads the section; `None`: it has errors, which are noted.
 pub(super) fn read(
     section: &Section<'_>,
-    options: Vec<RawOption>,
+    mut options: Vec<RawOption>,
     reserves_addresses: bool,
 ) -> Option<Ipv6Part> {
     let subnet = section.require("subnet", IPV6_NET).and_then(|item| subnet(&item));
@@ -57,6 +58,7 @@ pub(super) fn read(
     let max_retry = |key| section.get(key).and_then(|item| seconds(&item, 60, 86_400));
     let solicit_max_retry = max_retry("sol-max-rt");
     let information_max_retry = max_retry("inf-max-rt");
+    option_names::read(section, "options", IpFamily::V6, &mut options);
 
     let gateway = match gateway {
         Some(gateway) => Some(gateway?),
@@ -509,8 +511,9 @@ pub(super) const KEYS: Keys = Keys {
         "prefix",
         "ra",
         "delegate",
+        "options",
     ],
-    later: &["options"],
+    later: &[],
 };
 const PREFIX: Keys = Keys {
     place: " in [[ipv6.prefix]]",

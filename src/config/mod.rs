@@ -13,6 +13,7 @@ mod network_file;
 mod option;
 mod option_kind;
 mod option_names;
+mod option_names_v6;
 mod option_text;
 mod section;
 mod services;

@@ -10,7 +10,7 @@ use super::ipv4::Ipv4Part;
 use super::ipv6::Ipv6Part;
 use super::network_file::Part;
 use super::option_kind::hex;
-use super::option_names::{self, Known};
+use super::option_names::{self, IpFamily, Known};
 use super::section::{Item, Keys, Section};
 use super::values::{Form, IPV4, IPV6, TEXT, domain};
 use crate::network::RawOption;
@@ -23,13 +23,6 @@ pub(super) struct Options<'a> {
     file: &'a File,
     /// Where each entry stands, and its family.
     entries: Vec<(Range<usize>, IpFamily)>,
-}
-
-/// What `family` says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum IpFamily {
-    V4,
-    V6,
 }
 
 /// Reads the tables of `option`.
@@ -96,7 +89,7 @@ fn option(entry: &Section<'_>, family: IpFamily) -> Option<RawOption> {
         Some(name) => {
             let known = known(entry, &name, family);
             let body = known.and_then(|known| named_body(entry, known));
-            (known.map(|known| u16::from(known.code)), body)
+            (known.map(|known| known.code), body)
         }
         None => {
             let code = entry.require("code", CODE).and_then(|item| code(&item, family));
@@ -141,13 +134,7 @@ fn known(entry: &Section<'_>, name: &Item<'_>, family: IpFamily) -> Option<&'sta
         return None;
     }
     let text = name.text(NAME)?;
-    match family {
-        IpFamily::V4 => option_names::find(text).map_err(|fault| name.error(fault)).ok(),
-        IpFamily::V6 => {
-            name.error("options of family 6 have no names here; write \"code\"");
-            None
-        }
-    }
+    option_names::find(text, family).map_err(|fault| name.error(fault)).ok()
 }
 
 /// Reads the one value, by the key that its type has, by "value" or as "hex".

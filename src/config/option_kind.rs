@@ -1,11 +1,12 @@
 //! What the value of a named option is, and how it is encoded.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::ipv4;
-use super::section::{Item, Keys};
-use super::values::{Form, IPV4, TEXT, domain};
+use super::section::{Item, Keys, Section};
+use super::values::{Form, IPV4, IPV6, TEXT, domain};
 use crate::dhcpv4;
+use crate::wire::bytes::Reader;
 
 /// What an option holds, RFC 2132 unless its row names another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,14 @@ pub(super) enum Kind {
     Hex,
     /// Bytes of several vendors, each under its enterprise number (RFC 3925).
     Vendors,
+    /// One or more IPv6 addresses.
+    Ipv6Addresses,
+    /// One domain name in labels (RFC 9915, section 10).
+    Domain,
+    /// Texts, each behind its length in two bytes (RFC 5970, section 3.2; RFC 8572, section 8.3).
+    Texts,
+    /// Bytes of one vendor under its enterprise number (RFC 9915, section 21.17).
+    Vendor,
     /// Not set as an option: what to do in its place.
     Elsewhere(&'static str),
 }
@@ -54,17 +63,23 @@ impl Kind {
     /// Returns the key of `[[option]]` that holds such a value, if there is one beside `value`.
     pub(super) const fn key(self) -> Option<&'static str> {
         match self {
-            Self::Address | Self::Addresses | Self::AddressPairs => Some("ip"),
+            Self::Address | Self::Addresses | Self::AddressPairs | Self::Ipv6Addresses => {
+                Some("ip")
+            }
             Self::Text => Some("text"),
-            Self::DomainText | Self::Domains | Self::SearchList => Some("domain"),
+            Self::DomainText | Self::Domain | Self::Domains | Self::SearchList => Some("domain"),
             Self::U8(_) | Self::NodeType => Some("u8"),
             Self::U16(_) | Self::U16s(_) => Some("u16"),
             Self::U32 => Some("u32"),
             Self::Bool => Some("bool"),
             Self::Hex => Some("hex"),
-            Self::SipServers | Self::I32 | Self::Routes | Self::Vendors | Self::Elsewhere(_) => {
-                None
-            }
+            Self::SipServers
+            | Self::I32
+            | Self::Routes
+            | Self::Vendors
+            | Self::Texts
+            | Self::Vendor
+            | Self::Elsewhere(_) => None,
         }
     }
 
@@ -92,6 +107,10 @@ impl Kind {
             Self::Routes => several_routes(item),
             Self::Hex => hex(item).filter(|bytes| is_filled(item, bytes)),
             Self::Vendors => several(item, vendor),
+            Self::Ipv6Addresses => several(item, ipv6_address),
+            Self::Domain => labels(item),
+            Self::Texts => several(item, |item| with_length(&text(item)?)),
+            Self::Vendor => vendor_options(item),
             // `option_names::find` has refused it.
             Self::Elsewhere(_) => None,
         }
@@ -134,6 +153,10 @@ fn is_filled(item: &Item<'_>, bytes: &[u8]) -> bool {
 
 fn address(item: &Item<'_>) -> Option<Vec<u8>> {
     Some(item.parse::<Ipv4Addr>(IPV4)?.into_inner().octets().to_vec())
+}
+
+fn ipv6_address(item: &Item<'_>) -> Option<Vec<u8>> {
+    Some(item.parse::<Ipv6Addr>(IPV6)?.into_inner().octets().to_vec())
 }
 
 fn pairs(item: &Item<'_>) -> Option<Vec<u8>> {
@@ -208,12 +231,41 @@ fn several_routes(item: &Item<'_>) -> Option<Vec<u8>> {
     })
 }
 
+/// Puts the length before a text; a text that is too long for it fits no message either.
+fn with_length(text: &[u8]) -> Option<Vec<u8>> {
+    let length = u16::try_from(text.len()).ok()?;
+    Some([&length.to_be_bytes(), text].concat())
+}
+
+/// RFC 9915, section 21.17: enterprise number, options.
+fn vendor_options(item: &Item<'_>) -> Option<Vec<u8>> {
+    let section = item.section(&VENDOR)?;
+    let enterprise = enterprise(&section);
+    let data = section.require("hex", HEX)?;
+    let bytes = hex(&data)?;
+    // Each has a code and a length like an option of a message.
+    let mut reader = Reader::new(&bytes);
+    while !reader.is_empty() {
+        let body = reader.u16().and_then(|_| reader.u16()).and_then(|len| reader.take(len.into()));
+        if body.is_none() {
+            data.error(
+                "\"hex\" is not a list of options; write each with a code and a length of two bytes \
+                 before its data (RFC 9915)",
+            );
+            return None;
+        }
+    }
+    Some([&enterprise?.to_be_bytes()[..], &bytes].concat())
+}
+
+fn enterprise(section: &Section<'_>) -> Option<u32> {
+    section.require("enterprise", ENTERPRISE)?.number::<u32>(0, u32::MAX.into())
+}
+
 /// RFC 3925, sections 3 and 4: enterprise number, length, data.
 fn vendor(item: &Item<'_>) -> Option<Vec<u8>> {
     let section = item.section(&VENDOR)?;
-    let enterprise = section
-        .require("enterprise", ENTERPRISE)
-        .and_then(|item| item.number::<u32>(0, u32::MAX.into()));
+    let enterprise = enterprise(&section);
     let data = section.require("hex", HEX)?;
     let bytes = hex(&data)?;
     let Ok(length) = u8::try_from(bytes.len()) else {

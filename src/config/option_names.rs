@@ -1,4 +1,4 @@
-//! The names of DHCPv4 options: one row an option. To add one, add its row.
+//! Options by name, and the names of DHCPv4's: one row an option. To add one, add its row.
 //!
 //! First comes IANA's name in the form that Kea uses, then Open Virtual Network's and other common
 //! ones. A hyphen may be written as an underscore.
@@ -8,14 +8,32 @@ use super::option_kind::Kind::{
     self, Address, AddressPairs, Addresses, Bool, DomainText, Domains, Elsewhere, Hex, I32,
     NodeType, Routes, SearchList, SipServers, Text, U8, U16, U16s, U32, Vendors,
 };
+use super::option_names_v6;
 use super::section::{Section, nearest};
 use crate::network::RawOption;
+
+/// Whose options: DHCPv4's or DHCPv6's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IpFamily {
+    V4,
+    V6,
+}
+
+impl IpFamily {
+    /// Returns the options that have a name.
+    pub(super) const fn rows(self) -> &'static [Known] {
+        match self {
+            Self::V4 => ROWS,
+            Self::V6 => option_names_v6::ROWS,
+        }
+    }
+}
 
 /// An option that is known by name.
 #[derive(Debug)]
 pub(super) struct Known {
     /// Its code.
-    pub(super) code: u8,
+    pub(super) code: u16,
     /// What it holds.
     pub(super) kind: Kind,
     /// Its names, the one that messages use first.
@@ -30,17 +48,22 @@ impl Known {
 }
 
 /// Reads a table of options by name behind those in `options`; what is wrong is noted.
-pub(super) fn read(section: &Section<'_>, key: &'static str, options: &mut Vec<RawOption>) {
+pub(super) fn read(
+    section: &Section<'_>,
+    key: &'static str,
+    family: IpFamily,
+    options: &mut Vec<RawOption>,
+) {
     for entry in section.placed_entries(key) {
         let item = entry.get_ref();
-        let known = match find(item.key) {
+        let known = match find(item.key, family) {
             Ok(known) => known,
             Err(fault) => {
                 item.file.error(entry.span(), fault);
                 continue;
             }
         };
-        let code = u16::from(known.code);
+        let code = known.code;
         if options.iter().any(|other| other.code == code) {
             item.file.error(
                 entry.span(),
@@ -58,10 +81,11 @@ pub(super) fn read(section: &Section<'_>, key: &'static str, options: &mut Vec<R
 ///
 /// # Errors
 /// What is wrong with the name, and what would be right.
-pub(super) fn find(text: &str) -> Result<&'static Known, String> {
+pub(super) fn find(text: &str, family: IpFamily) -> Result<&'static Known, String> {
+    let rows = family.rows();
     let name = text.to_ascii_lowercase().replace('_', "-");
-    let Some(known) = ROWS.iter().find(|row| row.names.contains(&name.as_str())) else {
-        let names: Vec<&str> = ROWS.iter().flat_map(|row| row.names).copied().collect();
+    let Some(known) = rows.iter().find(|row| row.names.contains(&name.as_str())) else {
+        let names: Vec<&str> = rows.iter().flat_map(|row| row.names).copied().collect();
         let nearest = nearest(&name, &names);
         return Err(format!("unknown option {text:?}; the nearest known option is {nearest:?}"));
     };
@@ -72,17 +96,18 @@ pub(super) fn find(text: &str) -> Result<&'static Known, String> {
 }
 
 /// Returns the name of an option, if it has one here.
-pub(super) fn name_of(code: u16) -> Option<&'static str> {
-    let known = ROWS.iter().find(|row| u16::from(row.code) == code)?;
+pub(super) fn name_of(code: u16, family: IpFamily) -> Option<&'static str> {
+    let known = family.rows().iter().find(|row| row.code == code)?;
     Some(known.name())
 }
 
-const fn row(code: u8, kind: Kind, names: &'static [&'static str]) -> Known {
+/// Makes a row.
+pub(super) const fn row(code: u16, kind: Kind, names: &'static [&'static str]) -> Known {
     Known { code, kind, names }
 }
 
 /// All of them, in the order of their codes. The last two set fields and not options.
-pub(super) const ROWS: &[Known] = &[
+const ROWS: &[Known] = &[
     row(1, Address, &["subnet-mask", "netmask"]),
     row(2, I32, &["time-offset"]),
     row(3, Addresses, &["routers", "router"]),

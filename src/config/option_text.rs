@@ -3,21 +3,21 @@
 use std::net::Ipv4Addr;
 
 use super::option_kind::Kind;
-use super::option_names::ROWS;
+use super::option_names::{IpFamily, Known, name_of};
 use crate::wire::bytes::Reader;
 
 /// Returns the name of a DHCPv4 option, if it has a row.
 #[must_use]
 pub fn option_name(code: u8) -> Option<&'static str> {
     // The two rows of code 0 are fields of the message, and no options.
-    ROWS.iter().find(|row| row.code == code && code != 0).map(super::option_names::Known::name)
+    name_of(code.into(), IpFamily::V4).filter(|_| code != 0)
 }
 
 /// Writes what a DHCPv4 option holds as its row says; `None`: it has no row, or not such data.
 #[must_use]
 pub fn option_text(code: u8, body: &[u8]) -> Option<String> {
-    let row = ROWS.iter().find(|row| row.code == code)?;
-    match row.kind {
+    let is_of = |row: &&Known| row.code == u16::from(code);
+    match IpFamily::V4.rows().iter().find(is_of)?.kind {
         Kind::Address => exact(body).map(|octets: [u8; 4]| Ipv4Addr::from(octets).to_string()),
         Kind::Addresses => listed(body, address),
         Kind::AddressPairs => listed(body, |reader| {
@@ -43,6 +43,8 @@ pub fn option_text(code: u8, body: &[u8]) -> Option<String> {
         },
         Kind::Routes => listed(body, route),
         Kind::Hex | Kind::Vendors | Kind::Elsewhere(_) => None,
+        // No DHCPv4 option is of these kinds.
+        Kind::Ipv6Addresses | Kind::Domain | Kind::Texts | Kind::Vendor => None,
     }
 }
 

@@ -11,7 +11,7 @@ use super::ipv4::{self, Ipv4Part};
 use super::ipv6::{self, Ipv6Part, is_autonomous};
 use super::network_file::{Claim, Part};
 use super::option;
-use super::option_names;
+use super::option_names::{self, IpFamily};
 use super::section::{At, Item, Keys, Section};
 use super::services;
 use super::values::{Family, HOSTNAME, NIC, VM, domain, list, mtu, name, server_address};
@@ -70,12 +70,15 @@ impl Entries {
         }
         let mut options = option::read(section, &OPTION);
         options.refuse_for_absent(ipv4, ipv6);
-        if let Some(item) = section.get(IPV4_OPTIONS).filter(|_| ipv4.is_absent()) {
-            item.error(format!(
-                "{IPV4_OPTIONS:?} needs [ipv4] in this network; add it or leave {IPV4_OPTIONS:?} out"
-            ));
+        if ipv4.is_absent() {
+            refuse_options(section, IPV4_OPTIONS, "[ipv4]");
         } else {
-            option_names::read(section, IPV4_OPTIONS, &mut options.ipv4);
+            option_names::read(section, IPV4_OPTIONS, IpFamily::V4, &mut options.ipv4);
+        }
+        if ipv6.is_absent() {
+            refuse_options(section, IPV6_OPTIONS, "[ipv6]");
+        } else {
+            option_names::read(section, IPV6_OPTIONS, IpFamily::V6, &mut options.ipv6);
         }
         let entry = VmEntry {
             ipv4: self.ipv4_addresses(section, ipv4),
@@ -248,6 +251,13 @@ fn hostname(item: &Item<'_>) -> Option<Hostname> {
     }
 }
 
+/// Notes options by name of a family that the network does not have.
+fn refuse_options(section: &Section<'_>, key: &'static str, family: &str) {
+    if let Some(item) = section.get(key) {
+        item.error(format!("{key:?} needs {family} in this network; add it or leave {key:?} out"));
+    }
+}
+
 pub(super) const KEYS: Keys = Keys {
     place: " in [[vm]]",
     known: &[
@@ -268,9 +278,12 @@ pub(super) const KEYS: Keys = Keys {
         "option",
         "prefix",
         IPV4_OPTIONS,
+        IPV6_OPTIONS,
     ],
     later: &[],
 };
 const OPTION: Keys = option::keys(" in [[vm.option]]");
 /// `[vm.ipv4-options]`: what `[ipv4.options]` is for the network; "ipv4" is the address here.
 const IPV4_OPTIONS: &str = "ipv4-options";
+/// `[vm.ipv6-options]`: the same of DHCPv6.
+const IPV6_OPTIONS: &str = "ipv6-options";

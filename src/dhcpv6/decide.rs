@@ -56,7 +56,8 @@ pub(super) struct Decided {
 /// Decides about a message that has passed section 16.
 ///
 /// # Errors
-/// [`DropReason::NoAddress`] for a Confirm that holds no address.
+/// [`DropReason::NoAddress`] for a Confirm that holds no address, [`DropReason::Invalid`] for a
+/// registration of the lease's own.
 pub(super) fn decide(
     profile: &Profile,
     message: &ClientMessage<'_>,
@@ -86,7 +87,9 @@ pub(super) fn decide(
         }
         // 18.3.6.
         Kind::InformationRequest => (Answer::Information, None),
-        // RFC 9686, section 4.2.1: it is written down, and binds nobody.
+        // RFC 9686, section 4.2.1: what DHCPv6 gave is not registered.
+        Kind::AddressRegistration if is_given(profile, message) => return Err(DropReason::Invalid),
+        // The rest is written down, and binds nobody.
         Kind::AddressRegistration => (Answer::Registered, Some(Note::Registered)),
     };
     Ok(Decided { answer, note })
@@ -105,6 +108,11 @@ fn confirm(profile: &Profile, message: &ClientMessage<'_>) -> Result<Status, Dro
     addresses.peek().ok_or(DropReason::NoAddress)?;
     let ours = |net: Ipv6Net| Some::<Ipv6Addr>(net.addr()) == profile.address;
     Ok(if addresses.all(ours) { Status::Success } else { Status::NotOnLink })
+}
+
+/// Tells whether what is registered is the address of the lease.
+fn is_given(profile: &Profile, message: &ClientMessage<'_>) -> bool {
+    message.registration.is_some_and(|option| Some(option.value.address) == profile.address)
 }
 
 /// Tells whether an association of the kind `kind` names `held`.

@@ -4,6 +4,31 @@
 //! `message` reads what the guest sent and applies section 16, `decide` is section 18.3, `ia`
 //! answers the identity associations, `reply` writes, and `options` has one row an option. Who the
 //! guest is was settled by its port: DUID and IAID are checked and echoed, and choose nothing.
+//!
+//! # Where this differs from RFC 9915
+//!
+//! Each for a reason; what is not listed is as the RFC says. Router advertisements have a list of
+//! their own in `nd`.
+//!
+//! | section | what is done here | why |
+//! | --- | --- | --- |
+//! | 16 | of the options that a message may not hold only the identifiers and an IA in an Information-request make it invalid; others are stepped over | a stray option changes no answer, and clients that send one want service |
+//! | 16, 17.1 | every unicast message, and every one from another source than a link-local address, is dropped; a registration comes from its own address | the port is the link: nothing else comes from the guest itself |
+//! | 18.3.2 | a Request for an address off the link gets the right one, and not NotOnLink | one address can be behind the port; the status would cost a round and end there as well |
+//! | 18.3.3 | a Confirm is Success for the VM's own address alone | another VM's address is on the link and still wrong here |
+//! | 18.3.4, 18.3.5 | a Renew or Rebind of an unknown binding is answered with the lease, under the IAID that is named; NoBinding is never said there | the RFC leaves it to policy; the lease is the port's, whatever the guest calls it |
+//! | 18.3.5 | a Rebind is answered whoever gave the lease | no other server speaks for this port |
+//! | 18.3.7 | a Release frees nothing | the lease is the VM's and outlives what runs in it |
+//! | 18.3.8 | a Decline withholds nothing for the moment; it is noted, and `on-decline` says what comes of it | a guest that declines on purpose would empty the ranges |
+//! | 18.3.9 | an option that finds no room is left out, the least needed first | no reply would leave the guest without its address |
+//! | 18.3.11, 20 | no Reconfigure, no authentication | a guest renews at T1; the port says who asks and who answers |
+//! | 19 | Relay-forward is dropped unread | a VM is no relay |
+//! | 21 | an option that may stand once makes a message invalid if it stands twice | readers that differ about which one counts could be played against each other |
+//! | 21 | a message has no more than 64 options, 4 IAs, 8 addresses in each and 128 requested codes | a guest's message costs a bounded time |
+//! | 21.4 | T1, T2 and lifetimes that a client hints at are not looked at | they come from the template |
+//! | RFC 4704, 6 | option 39 is sent to who asks for it, though it did not send one | a guest without a name is told the name that it has |
+//! | RFC 9686, 4.2.1 | a registered address is not withheld from the ranges; a second guest's registration of it is not compared with the first's | a guest could take the whole range; what is registered is shown, and decides nothing |
+//! | RFC 9686, 4.2.1 | a preferred lifetime over the valid one is dropped | RFC 9915, section 21.6, has no such address |
 #![cfg_attr(
     not(test),
     deny(

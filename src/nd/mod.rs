@@ -5,6 +5,15 @@
 //! A guest's options are walked only to check their lengths: replies go to the MAC that the frame
 //! came from, never to one that an option names. pnet's option iterator is not used, because it
 //! panics on lengths that a guest may send.
+//!
+//! # Where this differs from RFC 4861
+//!
+//! | section | what is done here | why |
+//! | --- | --- | --- |
+//! | 6.2.6 | a solicitation is answered at once, without a random delay | the delay keeps routers and hosts of one link apart; here is one of each |
+//! | 6.2.6 | an answer to a solicitation from `::`, to all nodes, does not wait for 3 s after the last one | it goes to one MAC and burdens nobody else; the port's rate bounds it |
+//! | 6.2.5 | a router that stops sends no advertisement with lifetime 0 | another node or the next start goes on as the same router |
+//! | 6.2.7 | what other routers advertise is not compared with ours | a VM's advertisement is noted as a foreign one, whatever it says |
 
 #![cfg_attr(
     not(test),

@@ -7,6 +7,7 @@ mod ipv6_faults;
 mod loaded;
 mod network_faults;
 mod option_names;
+mod option_names_v6;
 mod services;
 mod store;
 

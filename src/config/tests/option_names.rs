@@ -1,7 +1,7 @@
 //! Options by name: what is encoded, and what is refused in which words.
 
 use super::super::option_kind::Kind;
-use super::super::option_names::{ROWS, find};
+use super::super::option_names::{IpFamily, find};
 use super::{IPV4_RANGE, IPV6, assert_network_faults, only_network};
 use crate::network::RawOption;
 
@@ -19,7 +19,7 @@ fn in_table_of_vm(lines: &str) -> Vec<(u16, Vec<u8>)> {
 /// Three lines.
 const VM_OPTIONS: &str = "[[vm]]\nid = \"demo/a\"\n[vm.ipv4-options]\n";
 
-fn given(options: &[RawOption]) -> Vec<(u16, Vec<u8>)> {
+pub(super) fn given(options: &[RawOption]) -> Vec<(u16, Vec<u8>)> {
     options.iter().map(|option| (option.code, option.body.to_vec())).collect()
 }
 
@@ -100,32 +100,40 @@ domain_search_list = ["a.example", "b.example"]"#,
     assert_eq!(sorted(given), sorted(expected));
     // Those that the protocol itself makes, and what fills a field.
     for name in ["server_id", "lease_time", "T1", "T2", "next_server", "bootfile_name_alt"] {
-        assert!(find(name).unwrap_err().contains("; write "), "{name}");
+        assert!(find(name, IpFamily::V4).unwrap_err().contains("; write "), "{name}");
     }
+}
+
+/// A value of a kind, as it is written in a file; `None`: there is none.
+pub(super) fn sample(kind: Kind) -> Option<&'static str> {
+    Some(match kind {
+        Kind::Address => r#""10.0.0.5""#,
+        Kind::Addresses => r#"["10.0.0.5", "10.0.0.6"]"#,
+        Kind::AddressPairs => r#"["10.0.0.5", "255.0.0.0"]"#,
+        Kind::Ipv6Addresses => r#"["2001:db8::5", "2001:db8::6"]"#,
+        Kind::Text => r#""text""#,
+        Kind::Texts => r#"["one", "two"]"#,
+        Kind::DomainText | Kind::Domain | Kind::Domains | Kind::SearchList => r#""blue.example""#,
+        Kind::SipServers => r#"["sip.example"]"#,
+        Kind::U8(_) => "255",
+        Kind::U16(_) => "65535",
+        Kind::U16s(_) => "[68, 65535]",
+        Kind::U32 => "4294967295",
+        Kind::I32 => "-3600",
+        Kind::Bool => "true",
+        Kind::NodeType => "4",
+        Kind::Routes => r#"[{ to = "10.0.0.0/8", via = "10.0.0.1" }]"#,
+        Kind::Hex => r#""0104c0a80001""#,
+        Kind::Vendors => r#"{ enterprise = 4491, hex = "0102" }"#,
+        Kind::Vendor => r#"{ enterprise = 4491, hex = "000100020aff" }"#,
+        Kind::Elsewhere(_) => return None,
+    })
 }
 
 #[test]
 fn every_name_takes_a_value_of_its_kind_that_clients_can_read() {
-    for row in ROWS {
-        let value = match row.kind {
-            Kind::Address => r#""10.0.0.5""#,
-            Kind::Addresses => r#"["10.0.0.5", "10.0.0.6"]"#,
-            Kind::AddressPairs => r#"["10.0.0.5", "255.0.0.0"]"#,
-            Kind::Text => r#""text""#,
-            Kind::DomainText | Kind::Domains | Kind::SearchList => r#""blue.example""#,
-            Kind::SipServers => r#"["sip.example"]"#,
-            Kind::U8(_) => "255",
-            Kind::U16(_) => "65535",
-            Kind::U16s(_) => "[68, 65535]",
-            Kind::U32 => "4294967295",
-            Kind::I32 => "-3600",
-            Kind::Bool => "true",
-            Kind::NodeType => "4",
-            Kind::Routes => r#"[{ to = "10.0.0.0/8", via = "10.0.0.1" }]"#,
-            Kind::Hex => r#""0104c0a80001""#,
-            Kind::Vendors => r#"{ enterprise = 4491, hex = "0102" }"#,
-            Kind::Elsewhere(_) => continue,
-        };
+    for row in IpFamily::V4.rows() {
+        let Some(value) = sample(row.kind) else { continue };
         for name in row.names {
             // What is loaded was read back by dhcproto.
             let text = format!(
@@ -136,7 +144,7 @@ fn every_name_takes_a_value_of_its_kind_that_clients_can_read() {
             let [RawOption { code, body, always: true }] = options.as_slice() else {
                 panic!("{options:?}");
             };
-            assert_eq!(*code, u16::from(row.code), "{name}");
+            assert_eq!(*code, row.code, "{name}");
             assert_eq!(in_table(&format!("{name} = {value}")), [(*code, body.to_vec())]);
             assert_eq!(in_table_of_vm(&format!("{name} = {value}")), [(*code, body.to_vec())]);
             let of_vm = text.replace("[[option]]", "[[vm]]\nid = \"demo/a\"\n[[vm.option]]");
@@ -147,15 +155,17 @@ fn every_name_takes_a_value_of_its_kind_that_clients_can_read() {
 
 #[test]
 fn names_are_written_once_and_in_the_form_that_is_searched() {
-    let mut names: Vec<&str> = ROWS.iter().flat_map(|row| row.names).copied().collect();
-    for name in &names {
-        assert_eq!(*name, name.to_ascii_lowercase().replace('_', "-"));
+    for rows in [IpFamily::V4.rows(), IpFamily::V6.rows()] {
+        let mut names: Vec<&str> = rows.iter().flat_map(|row| row.names).copied().collect();
+        for name in &names {
+            assert_eq!(*name, name.to_ascii_lowercase().replace('_', "-"));
+        }
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        assert!(rows.is_sorted_by_key(|row| if row.code == 0 { u16::MAX } else { row.code }));
     }
-    let count = names.len();
-    names.sort_unstable();
-    names.dedup();
-    assert_eq!(names.len(), count);
-    assert!(ROWS.is_sorted_by_key(|row| if row.code == 0 { u8::MAX } else { row.code }));
 }
 
 #[test]
@@ -365,7 +375,7 @@ fn names_that_cannot_be_set_say_what_can() {
         (
             IPV6,
             "[[option]]\nfamily = 6\nname = \"mtu\"\nu16 = 1400",
-            &[r#"7:8: options of family 6 have no names here; write "code""#],
+            &[r#"7:8: unknown option "mtu"; the nearest known option is "oro""#],
         ),
     ]);
 }

@@ -71,18 +71,28 @@ fn other_message_types_are_named_and_dropped() {
 }
 
 #[test]
-fn what_a_registration_says_is_read_from_the_message_that_was_answered() {
+fn a_registration_of_the_address_that_was_given_is_dropped() {
     let body = [&ip(ADDRESS).octets()[..], &[0, 0, 7, 8], &[0, 0, 14, 16]].concat();
     let payload = raw(36, &[tlv(1, CLIENT), tlv(5, &body)]);
     let request = Datagram { source: ip(ADDRESS), ..datagram(&payload) };
+    let dropped = Handled::dropped(Message::AddressRegistration, DropReason::Invalid);
+    assert_eq!(handle(&profile(), &request, &mut [0; 1_452]), dropped);
+}
+
+#[test]
+fn what_a_registration_says_is_read_from_the_message_that_was_answered() {
+    let own_made = Ipv6Addr::from(u128::from(ip(ADDRESS)) + 1);
+    let body = [&own_made.octets()[..], &[0, 0, 7, 8], &[0, 0, 14, 16]].concat();
+    let payload = raw(36, &[tlv(1, CLIENT), tlv(5, &body)]);
+    let request = Datagram { source: own_made, ..datagram(&payload) };
     let mut out = [0; 1_452];
     let Decision::Reply(reply) = handle(&profile(), &request, &mut out).decision else {
         panic!("it is answered");
     };
-    assert_eq!((reply.message, reply.to_ip), (Message::AddressRegistered, ip(ADDRESS)));
+    assert_eq!((reply.message, reply.to_ip), (Message::AddressRegistered, own_made));
     assert_eq!(reply.note, Some(Note::Registered));
     let registration =
-        Registration { address: ip(ADDRESS), preferred: Lifetime(1_800), valid: Lifetime(3_600) };
+        Registration { address: own_made, preferred: Lifetime(1_800), valid: Lifetime(3_600) };
     assert_eq!(crate::dhcpv6::registration(&request), Some(registration));
     assert_eq!(crate::dhcpv6::registration(&datagram(&raw_solicit(&[]))), None);
 }
