@@ -68,6 +68,7 @@ scenarios! {
     leases,
     unprivileged,
     boot,
+    boot6,
     signals,
 }
 
