@@ -22,7 +22,7 @@ needs_qemu() {
 vm() {
   local name=$1 port=vnet$2 mac=52:54:00:12:34:0$2
   shift 2
-  # shellcheck disable=SC2004,SC2034 # of lib.sh, for scenario
+  # shellcheck disable=SC2004,SC2034 # of lib.sh; for the scenario
   PORT[$name]=$port VM[$name]=demo/$name
   on node ip tuntap add "$port" mode tap && on node ip link set "$port" up
   vsctl add-port "$BRIDGE" "$port" -- set Interface "$port" \

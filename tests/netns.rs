@@ -59,6 +59,7 @@ scenarios! {
     storm,
     vlan_and_offload,
     advertisements,
+    radvdump,
     answer_ping,
     isolation,
     migration,
