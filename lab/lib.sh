@@ -369,6 +369,12 @@ start_udhcpc() {
 }
 
 run_networkd() {
+  start_networkd "$1"
+  wait_for "$LIMIT" has_address4 "$1" || die "$1: systemd-networkd: no IPv4 lease"
+  wait_for "$LIMIT" has_address6 "$1" || die "$1: systemd-networkd: no IPv6 lease"
+}
+# start_networkd GUEST: the same without the wait.
+start_networkd() {
   on "$1" sh -c 'mkdir -p /etc/systemd/network /run/systemd/netif/leases /run/systemd/netif/links
     chown -R systemd-network: /run/systemd/netif
     cat >/etc/systemd/network/10-eth0.network' <<'NETWORK'
@@ -385,8 +391,6 @@ UseDomains=yes
 NETWORK
   client "$1" networkd env SYSTEMD_LOG_LEVEL=debug SYSTEMD_LOG_TARGET=console \
     /lib/systemd/systemd-networkd
-  wait_for "$LIMIT" has_address4 "$1" || die "$1: systemd-networkd: no IPv4 lease"
-  wait_for "$LIMIT" has_address6 "$1" || die "$1: systemd-networkd: no IPv6 lease"
 }
 
 # run_networkmanager GUEST [LINE...]: its own DHCP client; lines of the profile's [ipv4]. It needs a
@@ -420,19 +424,24 @@ CONF
 
 # run_dhcp6c GUEST: wide-dhcpv6; its script leaves what it was told in /run/dhcp6c.seen.
 run_dhcp6c() {
+  start_dhcp6c "$1" 'send ia-na 0;' 'id-assoc na 0 { };'
+  wait_for "$LIMIT" has_address6 "$1" || die "$1: dhcp6c: no lease"
+}
+# start_dhcp6c GUEST STATEMENT [LINE...]: the same without the wait, with a statement about eth0 and
+# further lines of its file.
+start_dhcp6c() {
   link_up "$1"
   wait_for "$LIMIT" has_link_local "$1" || die "$1: no link-local address"
   on "$1" sh -c 'cat >/run/dhcp6c.conf; cp "$1" /run/dhcp6c.script; chmod +x /run/dhcp6c.script' \
-    _ "$LAB_DIR/dhcp6c.script" <<'CONF'
+    _ "$LAB_DIR/dhcp6c.script" < <(cat <<CONF
 interface eth0 {
-  send ia-na 0;
+  $2
   request domain-name-servers, domain-name, ntp-servers;
   script "/run/dhcp6c.script";
 };
-id-assoc na 0 { };
 CONF
+    printf '%s\n' "${@:3}")
   client "$1" dhcp6c dhcp6c -f -D -p /run/dhcp6c.pid -c /run/dhcp6c.conf eth0
-  wait_for "$LIMIT" has_address6 "$1" || die "$1: dhcp6c: no lease"
 }
 
 # forget GUEST: a fresh guest OS: no address, no lease file, nothing of a client's memory.

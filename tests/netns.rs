@@ -3,6 +3,22 @@
 //! Each script of `tests/netns` runs in a world of its own (`lab/world.sh`), which vanishes with
 //! it; so the tests may run side by side, and a test that is killed leaves nothing behind. They
 //! need root, or sudo without a password.
+//!
+//! Which client is seen where, over IPv6; `-`: it has no part in it, or this version does not know
+//! it.
+//!
+//! | client | stateful | stateless | slaac | delegation | without IPv4 |
+//! |---|---|---|---|---|---|
+//! | dhclient -6 | `dhclient6` | `stateless6` | - | `prefix_delegation` | - |
+//! | dhcpcd | `dhcpcd` | `dhcpcd6` | `dhcpcd6` | `dhcpcd6` | `ipv6_only`, option 108 |
+//! | systemd-networkd | `networkd` | `slaac_networkd` | `slaac_networkd` | `networkd6` | `networkd6` |
+//! | NetworkManager | `networkmanager6` | `slaac_networkmanager` | `slaac_networkmanager` | - | - |
+//! | wide-dhcpv6 | `wide_dhcpv6` | `wide_dhcpv6` | - | `prefix_delegation` | - |
+//! | Linux, from the MAC | - | `stateless6` | `rdisc6_and_slaac` | - | - |
+//! | Linux, RFC 7217 | - | - | `advertisements` | - | - |
+//! | OVMF's PXE | `boot6` | - | - | - | - |
+//! | rdisc6 | `advertisements` | `advertisements` | `rdisc6_and_slaac` | - | `ipv6_only`, PREF64 |
+//! | radvdump | `radvdump` | `radvdump` | - | - | - |
 
 // It measures real time: that is what it is for.
 #![allow(clippy::disallowed_methods)]
@@ -33,6 +49,9 @@ scenarios! {
     dhcpcd,
     udhcpc,
     networkd,
+    networkd6,
+    networkmanager6,
+    dhcpcd6,
     wide_dhcpv6,
     rdisc6_and_slaac,
     stateless6,
@@ -61,6 +80,7 @@ scenarios! {
     storm,
     vlan_and_offload,
     advertisements,
+    radvdump,
     answer_ping,
     isolation,
     migration,
@@ -71,6 +91,7 @@ scenarios! {
     leases,
     unprivileged,
     boot,
+    boot6,
     signals,
 }
 
@@ -87,6 +108,19 @@ fn every_script_has_its_test() {
     let mut tests = SCENARIOS.to_vec();
     tests.sort_unstable();
     assert_eq!(scripts, tests);
+}
+
+#[test]
+fn the_table_above_names_scripts_that_there_are() {
+    let named: Vec<&str> = include_str!("netns.rs")
+        .lines()
+        .filter(|line| line.starts_with("//! | "))
+        .flat_map(|line| line.split('`').skip(1).step_by(2))
+        .collect();
+    assert!(!named.is_empty());
+    for name in named {
+        assert!(SCENARIOS.contains(&name), "{name}");
+    }
 }
 
 /// Runs one scenario; its output is shown by the test harness if it fails.

@@ -47,15 +47,17 @@ def deliver(channel, client, packet, block):
     return False
 
 
-listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-listener.bind(("", 69))
+# One socket for both families: IPv4 comes as ::ffff:0:0/96.
+listener = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+listener.bind(("::", 69))
 while True:
     request, client = listener.recvfrom(1500)
     if request[:2] != struct.pack("!H", READ):
         continue
     wanted, _, *words = request[2:].rstrip(b"\0").split(b"\0")
     print("wanted:", wanted.decode(errors="replace"), flush=True)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as channel:
         channel.settimeout(PATIENCE)
         if wanted in files:
             transfer(channel, client, files[wanted],
