@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use tokio::sync::oneshot;
 
 use super::control_socket::Said;
+use super::entries::Entry;
 use super::supervisor::Supervisor;
 use super::writes::Writes;
 use crate::clock;
@@ -104,13 +105,12 @@ impl Supervisor {
         };
         let losing: BTreeSet<LeaseKey> = edits.iter().filter_map(loses).collect();
         let serves = |key: &LeaseKey| {
-            self.entries.iter().find(|(_, entry)| {
-                entry.state == PortState::Serving
-                    && entry.lease.as_ref().is_some_and(|lease| lease.key == *key)
+            self.entries.of(key).find(|interface| {
+                self.entries.get(interface).is_some_and(|entry| entry.state == PortState::Serving)
             })
         };
         let say = |key: &LeaseKey| {
-            let (interface, _) = serves(key)?;
+            let interface = serves(key)?;
             Some(format!(
                 "{} {} is served on port {interface}; stop the VM first, or add --force",
                 key.vm, key.nic
@@ -123,7 +123,7 @@ impl Supervisor {
     fn concerned(&self, keys: &[LeaseKey]) -> BTreeSet<String> {
         let keys: BTreeSet<&LeaseKey> = keys.iter().collect();
         let networks: BTreeSet<_> = keys.iter().map(|key| &key.network).collect();
-        let is_concerned = |entry: &super::supervisor::Entry| {
+        let is_concerned = |entry: &Entry| {
             entry.lease.as_ref().is_some_and(|lease| keys.contains(&lease.key))
                 || (entry.state == PortState::NoAddress
                     && entry.network.as_ref().is_some_and(|n| networks.contains(&n.name)))

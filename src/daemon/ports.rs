@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::closing::Closing;
 use super::exchange::LastExchange;
 use super::plan::Service;
 use super::port_task::{Guest, Order, PortReport, PortTask};
@@ -16,7 +17,7 @@ use crate::broker::SocketPool;
 use crate::config::Limits;
 use crate::control::Past;
 use crate::lease::LeaseKey;
-use crate::net::{AsyncPacketSocket, Filter, PacketSocket, close_side_by_side, interface_index};
+use crate::net::{AsyncPacketSocket, Filter, PacketSocket, interface_index};
 use crate::network::Parameters;
 use crate::responder::RateLimit;
 use crate::telemetry::NetworkMetrics;
@@ -25,6 +26,7 @@ use crate::telemetry::NetworkMetrics;
 pub(super) struct Ports {
     served: HashMap<String, Served>,
     pool: SocketPool,
+    closing: Closing,
     limits: Limits,
     reports: mpsc::Sender<PortReport>,
     /// Who watches which ports.
@@ -65,9 +67,10 @@ struct Served {
 }
 
 impl Ports {
-    /// Makes the registry; tasks report to `reports`.
+    /// Makes the registry; tasks report to `reports`. Must be called inside the runtime.
     pub(super) fn new(pool: SocketPool, limits: Limits, reports: mpsc::Sender<PortReport>) -> Self {
-        Self { served: HashMap::new(), pool, limits, reports, watches: Vec::new() }
+        let (served, watches) = (HashMap::new(), Vec::new());
+        Self { served, pool, closing: Closing::start(), limits, reports, watches }
     }
 
     /// Returns how a port is served, if it is.
@@ -127,13 +130,11 @@ impl Ports {
         }
     }
 
-    /// Takes note that the VM of `key` is elsewhere, as `reason` says: every port of it but the one
-    /// named `except` announces nothing more until its guest speaks there.
-    pub(super) async fn guest_left(&mut self, key: &LeaseKey, except: Option<&str>, reason: &str) {
-        for (interface, served) in &mut self.served {
-            if served.terms.service.key != *key || Some(interface.as_str()) == except {
-                continue;
-            }
+    /// Takes note that the VM of `key` is elsewhere, as `reason` says: the port, if it serves that
+    /// VM, announces nothing more until its guest speaks there.
+    pub(super) async fn guest_left(&mut self, interface: &str, key: &LeaseKey, reason: &str) {
+        let served = self.served.get_mut(interface);
+        if let Some(served) = served.filter(|served| served.terms.service.key == *key) {
             served.elsewhere = Some(reason.to_owned());
             // A task that has ended needs no order.
             let _ = served.orders.send(Order::GuestLeft).await;
@@ -184,31 +185,30 @@ impl Ports {
         }
     }
 
-    /// Ends a port's task and keeps its socket for the next port. When this returns, no frame of
-    /// the port is answered any more.
+    /// Ends a port's task and has its socket closed. When this returns, no frame of the port is
+    /// answered any more.
     pub(super) async fn stop(&mut self, interface: &str) {
         if let Some(served) = self.served.remove(interface) {
             drop(served.orders);
             if let Ok(socket) = served.task.await {
-                self.pool.give_back(socket);
+                self.closing.close(socket);
             }
         }
     }
 
-    /// Ends every port's task.
-    pub(super) async fn stop_all(&mut self) {
-        let served: Vec<Served> = self.served.drain().map(|(_, served)| served).collect();
-        let tasks: Vec<_> = served.into_iter().map(|served| served.task).collect();
+    /// Ends every port's task and closes every socket.
+    pub(super) async fn end(self) {
+        // All are told before one is waited for.
+        let tasks: Vec<_> = self.served.into_values().map(|served| served.task).collect();
         for task in tasks {
             if let Ok(socket) = task.await {
-                self.pool.give_back(socket);
+                self.closing.close(socket);
             }
         }
-    }
-
-    /// Closes every socket, side by side: each takes the kernel 12 ms.
-    pub(super) fn close(self) {
-        close_side_by_side(self.pool.take_all());
+        for socket in self.pool.take_all() {
+            self.closing.close(socket);
+        }
+        self.closing.end().await;
     }
 
     async fn open(&self, interface: &str, terms: &Terms) -> io::Result<AsyncPacketSocket> {
@@ -220,7 +220,7 @@ impl Ports {
         if interface_index(interface) == Some(ifindex) {
             return AsyncPacketSocket::new(socket);
         }
-        self.pool.give_back(socket);
+        self.closing.close(socket);
         Err(io::Error::other("the interface changed meanwhile; it is looked at again"))
     }
 

@@ -4,7 +4,7 @@
 //! leases durable, and starts, rebinds and stops the ports' tasks. It never touches a packet, and
 //! no packet waits for it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::claims::Claims;
 use super::control_socket::{Asked, Said};
 use super::edits::PendingEdits;
+use super::entries::{Entries, Entry, Tally};
 use super::links::Links;
 use super::metrics_server::MetricsServer;
 use super::plan::{Plan, Service, plan};
@@ -64,19 +65,6 @@ pub(super) struct Inputs {
     pub(super) stop: oneshot::Receiver<()>,
 }
 
-/// What is known of one interface that a source names.
-#[derive(Debug)]
-pub(super) struct Entry {
-    /// As what it is listed.
-    pub(super) state: PortState,
-    /// Why, in words; for a served port what is amiss with it.
-    pub(super) reason: Option<String>,
-    /// The network, if one was chosen.
-    pub(super) network: Option<Arc<Network>>,
-    /// The lease that is served, or would be.
-    pub(super) lease: Option<Lease>,
-}
-
 /// Decides what is served where.
 pub(super) struct Supervisor {
     pub(super) config: Arc<Config>,
@@ -88,7 +76,9 @@ pub(super) struct Supervisor {
     pub(super) claims: Claims,
     pub(super) links: Links,
     pub(super) remembered: Remembered,
-    pub(super) entries: BTreeMap<String, Entry>,
+    pub(super) entries: Entries,
+    /// What the ports of the batch under way have come to.
+    tally: Tally,
     /// What guests registered (RFC 9686).
     pub(super) registrations: Registrations,
     /// Leases that the store does not have as they are.
@@ -115,7 +105,7 @@ pub(super) struct Supervisor {
 
 impl Supervisor {
     /// Runs until it is told to stop.
-    pub(super) async fn run(parts: Parts, mut inputs: Inputs) -> Ports {
+    pub(super) async fn run(parts: Parts, mut inputs: Inputs) {
         let (written, mut done) = mpsc::channel(1);
         let Parts { config, table, store, store_thread, .. } = parts;
         let Parts { metrics, metrics_server, sources, ports, remembered, ready, .. } = parts;
@@ -129,7 +119,8 @@ impl Supervisor {
             claims: Claims::default(),
             links: Links::default(),
             remembered,
-            entries: BTreeMap::new(),
+            entries: Entries::default(),
+            tally: Tally::default(),
             registrations: Registrations::default(),
             writes: Writes::default(),
             edits: PendingEdits::default(),
@@ -186,8 +177,8 @@ impl Supervisor {
                 }
             }
         }
+        // What is served is served to the last: until here nobody has missed an answer.
         supervisor.sources.stop();
-        supervisor.ports.stop_all().await;
         let end = async {
             if supervisor.writes.is_under_way() && matches!(done.recv().await, Some(Ok(_))) {
                 supervisor.writes.succeeded();
@@ -203,9 +194,11 @@ impl Supervisor {
             supervisor.remember();
         }
         let Self { ports, store_thread, remembered, .. } = supervisor;
-        let _ = tokio::time::timeout(END_LIMIT, store_thread.stop()).await;
-        remembered.close().await;
-        ports
+        let close = async {
+            let _ = tokio::time::timeout(END_LIMIT, store_thread.stop()).await;
+            remembered.close().await;
+        };
+        tokio::join!(ports.end(), close);
     }
 
     /// Tells whether every source has given its first snapshot.
@@ -385,9 +378,11 @@ impl Supervisor {
 
     /// Brings the named interfaces to what sources, links, networks and leases say.
     pub(super) async fn reconcile(&mut self, interfaces: BTreeSet<String>) {
+        self.tally = Tally::of(interfaces.len());
         for interface in interfaces {
             self.reconcile_one(&interface).await;
         }
+        self.tally.tell();
         // A port that went may have made room for one that waits.
         if !self.refused.is_empty() && !self.ports.is_full() && self.retry_at.is_none() {
             self.retry_at = Some(clock::mono());
@@ -399,7 +394,7 @@ impl Supervisor {
     async fn reconcile_one(&mut self, interface: &str) {
         let Some((source, port)) = self.claims.claim(interface) else {
             self.ports.stop(interface).await;
-            if self.entries.remove(interface).is_some() {
+            if self.entries.remove(interface) && self.tally.is_told_alone("gone") {
                 tracing::info!(interface, "port is gone");
             }
             return;
@@ -481,11 +476,12 @@ impl Supervisor {
                 Some(reason) if self.refused.contains(interface) => {
                     tracing::warn!(interface, vm, %reason, "port is {state}");
                 }
+                _ if !self.tally.is_told_alone(state) => {}
                 Some(reason) => tracing::info!(interface, vm, %reason, "port is {state}"),
                 None => tracing::info!(interface, vm, "port is {state}"),
             }
         }
-        self.entries.insert(interface.to_owned(), entry);
+        self.entries.insert(interface, entry);
     }
 
     /// Lets the store make the next batch of leases durable, unless one is under way.
@@ -539,10 +535,7 @@ impl Supervisor {
 
     /// Returns the ports that serve one of these leases, or would.
     pub(super) fn ports_of(&self, keys: &BTreeSet<LeaseKey>) -> BTreeSet<String> {
-        let concerned = self.entries.iter().filter(|(_, entry)| {
-            entry.lease.as_ref().is_some_and(|lease| keys.contains(&lease.key))
-        });
-        concerned.map(|(interface, _)| interface.clone()).collect()
+        keys.iter().flat_map(|key| self.entries.of(key)).map(str::to_owned).collect()
     }
 
     /// Has what failed tried again after `pause`, or earlier if something else is due then.
