@@ -9,13 +9,13 @@ export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/sbin:/sbin
 SUITE := lab/suite.sh
 # Each file of tests/ is a suite of its own; netns comes last.
 SUITES := $(filter-out netns,$(sort $(basename $(notdir $(wildcard tests/*.rs)))))
-SCRIPTS := $(wildcard lab/*.sh lab/*.script tests/netns/*.sh .ci/run)
+SCRIPTS := $(wildcard benches/*.sh lab/*.sh lab/*.script tests/netns/*.sh .ci/run)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos bench lint build tools clean
+.PHONY: help demo test chaos bench bench-ports lint build tools clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 demo: tools build ## three VM ports, four DHCP clients, a killed daemon: what the guests see
 	@lab/demo.sh
@@ -34,6 +34,9 @@ chaos: ## the store's process killed 1,000 times instead of 50
 
 bench: ## what the core costs, and the whole daemon beside a raw socket (as root)
 	@$(CARGO) bench $(FEATURES)
+
+bench-ports: tools build ## 10 to 5,000 ports on one node: how long each thing takes, and the memory
+	@LAB_LIMIT=600 lab/world.sh benches/ports.sh
 
 lint: ## formatting, clippy, documentation and shellcheck; warnings are errors
 	@$(CARGO) fmt --check

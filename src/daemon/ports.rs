@@ -59,7 +59,8 @@ pub(super) struct Terms {
 struct Served {
     terms: Terms,
     limit: RateLimit,
-    orders: mpsc::Sender<Order>,
+    /// Boxed: a channel has room for 32 messages from the start, and there are thousands of ports.
+    orders: mpsc::Sender<Box<Order>>,
     task: JoinHandle<PacketSocket>,
     last: Arc<LastExchange>,
     /// Where the VM was heard since it was last heard here.
@@ -95,7 +96,7 @@ impl Ports {
         };
         let (answer, answered) = oneshot::channel();
         // A task that has ended has forgotten them.
-        let _ = served.orders.send(Order::Recall(answer)).await;
+        served.tell(Order::Recall(answer)).await;
         answered.await.unwrap_or_default()
     }
 
@@ -111,7 +112,7 @@ impl Ports {
             if wanted.takes(interface, served.terms.service.key.vm.as_str()) {
                 ports = ports.saturating_add(1);
                 // A task that has ended is watched when it is started anew.
-                let _ = served.orders.send(Order::Watch(tap.clone())).await;
+                served.tell(Order::Watch(tap.clone())).await;
             }
         }
         self.watches.push((wanted, tap));
@@ -136,8 +137,7 @@ impl Ports {
         let served = self.served.get_mut(interface);
         if let Some(served) = served.filter(|served| served.terms.service.key == *key) {
             served.elsewhere = Some(reason.to_owned());
-            // A task that has ended needs no order.
-            let _ = served.orders.send(Order::GuestLeft).await;
+            served.tell(Order::GuestLeft).await;
         }
     }
 
@@ -180,8 +180,7 @@ impl Ports {
     /// Tells a port's task that its link came up.
     pub(super) async fn link_up(&self, interface: &str) {
         if let Some(served) = self.served.get(interface) {
-            // A task that has ended needs no order.
-            let _ = served.orders.send(Order::LinkUp).await;
+            served.tell(Order::LinkUp).await;
         }
     }
 
@@ -275,6 +274,11 @@ impl Terms {
 }
 
 impl Served {
+    /// Tells the port's task something; one that has ended needs no order.
+    async fn tell(&self, order: Order) {
+        let _ = self.orders.send(Box::new(order)).await;
+    }
+
     /// Tells whether `terms` are for the guest and the device that are served, and what passes the
     /// filter is the same.
     fn has_socket_for(&self, terms: &Terms) -> bool {
@@ -291,7 +295,7 @@ impl Served {
             let metrics = Arc::clone(&terms.metrics);
             let order = Order::Rebind { binding: terms.binding(), limit, metrics };
             // A task that ended meanwhile is found and started anew at the next event.
-            let _ = self.orders.send(order).await;
+            self.tell(order).await;
         }
         self.terms = terms;
         self.limit = limit;
