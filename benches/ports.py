@@ -4,7 +4,7 @@ It stands in the guests' network namespace and plays every guest: DISCOVER out, 
 rows to the real ovsdb-server in one transaction each, and starts and ends leasehold on the node.
 
   ports.py table NODE LEASEHOLD PORTS...   the table of benches/README.md, a line for each number
-  ports.py check NODE LEASEHOLD            200 ports, limits ten times wide: `ok` and `BAD` lines
+  ports.py check NODE LEASEHOLD            200 ports, limits that a busy machine keeps: `ok`, `BAD`
 
 NODE is the process that holds the node's namespaces.
 """
@@ -308,10 +308,10 @@ def check(node, guests):
     _, seen["silence"] = silence(node, guests, count)
     for text, key, most in [
         ("all of 200 ports are answered, in ms", "all", 100_000),
-        ("one more port, in ms", "one", 200),
-        ("100 more at once, in ms", "more", 1_000),
+        ("one more port, in ms", "one", 1_000),
+        ("100 more at once, in ms", "more", 5_000),
         ("everything anew from the database, in ms", "resync", 20_000),
-        ("the longest silence over a restart, in ms", "silence", 5_000),
+        ("the longest silence over a restart, in ms", "silence", 10_000),
     ]:
         good = seen[key] <= most
         passed = passed and good

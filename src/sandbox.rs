@@ -24,6 +24,16 @@ pub fn share_heap() {
     }
 }
 
+/// Gives the kernel back the memory that was freed, which the C library would keep. Takes some
+/// milliseconds: call it where nobody waits. Where the C library is another one, it does nothing.
+pub fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim takes a number, and touches only what was freed.
+    unsafe {
+        nix::libc::malloc_trim(0);
+    }
+}
+
 /// Drops every capability from all sets of the calling thread and of threads that it makes later.
 ///
 /// # Errors

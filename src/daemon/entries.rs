@@ -104,17 +104,16 @@ impl Tally {
         }
     }
 
-    /// Tells what was counted, and ends the batch.
-    pub(super) fn tell(&mut self) {
-        let Self::Many(counts) = std::mem::take(self) else { return };
+    /// Tells what was counted, and ends the batch. Returns whether it was one of many ports.
+    pub(super) fn tell(&mut self) -> bool {
+        let Self::Many(counts) = std::mem::take(self) else { return false };
         let counts: Vec<String> =
             counts.into_iter().map(|(state, count)| format!("{count} {state}")).collect();
         if !counts.is_empty() {
-            tracing::info!(
-                "many ports at once: {}; `leasehold ports` lists them",
-                counts.join(", ")
-            );
+            let counts = counts.join(", ");
+            tracing::info!("many ports at once: {counts}; `leasehold ports` lists them");
         }
+        true
     }
 }
 
@@ -171,7 +170,7 @@ mod tests {
         let mut many = Tally::of(FEW + 1);
         assert!(!many.is_told_alone("serving") && !many.is_told_alone("serving"));
         assert!(matches!(&many, Tally::Many(counts) if counts.get("serving") == Some(&2)));
-        many.tell();
+        assert!(many.tell() && !many.tell());
         assert!(many.is_told_alone("gone"));
     }
 }

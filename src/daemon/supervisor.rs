@@ -34,6 +34,7 @@ use crate::lease::{Assignment, Family, Lease, LeaseChange, LeaseKey, LeaseTable,
 use crate::net::LinkEvent;
 use crate::network::{AddressMode, Network};
 use crate::outcome::{Note, Protocol};
+use crate::sandbox;
 use crate::store::{Change, News, Refused, StoreError, StoreHandle, StoreThread};
 use crate::telemetry::{LogLimiter, Metrics};
 use crate::time::Mono;
@@ -100,6 +101,8 @@ pub(super) struct Supervisor {
     pub(super) lacking_at: Option<Mono>,
     /// When the gauges are brought up to date; none while they are.
     gauges_at: Option<Mono>,
+    /// Whether many ports came or went since memory was given back last.
+    has_grown: bool,
     log_limit: LogLimiter<(String, Note)>,
 }
 
@@ -134,6 +137,7 @@ impl Supervisor {
             lacking: BTreeSet::new(),
             lacking_at: None,
             gauges_at: None,
+            has_grown: false,
             log_limit: LogLimiter::new(LOG_INTERVAL, LOG_KEYS),
         };
         supervisor.publish_gauges();
@@ -174,6 +178,7 @@ impl Supervisor {
                 () = clock::sleep_until(gauges_at) => {
                     supervisor.gauges_at = None;
                     supervisor.publish_gauges();
+                    supervisor.give_back_memory();
                 }
             }
         }
@@ -382,7 +387,9 @@ impl Supervisor {
         for interface in interfaces {
             self.reconcile_one(&interface).await;
         }
-        self.tally.tell();
+        if self.tally.tell() {
+            self.has_grown = true;
+        }
         // A port that went may have made room for one that waits.
         if !self.refused.is_empty() && !self.ports.is_full() && self.retry_at.is_none() {
             self.retry_at = Some(clock::mono());
@@ -550,6 +557,14 @@ impl Supervisor {
         self.writes.resume();
         let refused = std::mem::take(&mut self.refused);
         self.reconcile(refused).await;
+    }
+
+    /// Gives memory back once there is peace after many ports: their rows as text took several times
+    /// what they take now.
+    fn give_back_memory(&mut self) {
+        if std::mem::take(&mut self.has_grown) {
+            tokio::task::spawn_blocking(sandbox::give_back_memory);
+        }
     }
 
     /// Has the gauges brought up to date soon, once for many changes.
