@@ -9,10 +9,10 @@ export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/sbin:/sbin
 SUITE := lab/suite.sh
 # Each file of tests/ is a suite of its own; netns comes last.
 SUITES := $(filter-out netns,$(sort $(basename $(notdir $(wildcard tests/*.rs)))))
-SCRIPTS := $(wildcard lab/*.sh lab/*.script tests/netns/*.sh benches/migration/*.sh .ci/run)
+SCRIPTS := $(wildcard lab/*.sh lab/*.script tests/netns/*.sh benches/*.sh benches/migration/*.sh .ci/run)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos bench bench-migration lint build tools clean
+.PHONY: help demo test chaos bench bench-ports bench-migration lint build tools clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
@@ -37,6 +37,9 @@ bench: ## what the core costs, and the whole daemon beside a raw socket (as root
 
 bench-migration: tools build ## how soon a VM that has come to a node is told of its gateway
 	@set -e; for part in $(sort $(wildcard benches/migration/*.sh)); do $$part; done
+
+bench-ports: tools build ## 10 to 5,000 ports on one node: how long each thing takes, and the memory
+	@LAB_LIMIT=600 lab/world.sh benches/ports.sh
 
 lint: ## formatting, clippy, documentation and shellcheck; warnings are errors
 	@$(CARGO) fmt --check

@@ -1,12 +1,38 @@
-//! What the two processes give up: capabilities, and the way to get them back.
+//! What the two processes give up: capabilities, and the way to get them back; and memory that they
+//! would keep for nothing.
 //!
-//! capabilities(7), prctl(2) `PR_SET_NO_NEW_PRIVS` and `PR_SET_DUMPABLE`.
+//! capabilities(7), prctl(2) `PR_SET_NO_NEW_PRIVS` and `PR_SET_DUMPABLE`, mallopt(3).
+#![cfg_attr(target_env = "gnu", expect(unsafe_code, reason = "mallopt has no safe form"))]
 
 use std::io;
 
 use caps::errors::CapsError;
 use caps::{CapSet, Capability, CapsHashSet};
 use nix::sys::prctl;
+
+/// Has the C library keep one heap for all threads, where it has one for each.
+///
+/// What one thread frees is then there for the others: the rows of thousands of ports are read by
+/// one thread and served by all. The packet path allocates nothing, so nobody waits for the heap.
+/// Must be called before there is a second thread. Where the C library is another one, it does
+/// nothing.
+pub fn share_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: mallopt takes two numbers and touches nothing of ours; there is one thread.
+    unsafe {
+        nix::libc::mallopt(nix::libc::M_ARENA_MAX, 1);
+    }
+}
+
+/// Gives the kernel back the memory that was freed, which the C library would keep. Takes some
+/// milliseconds: call it where nobody waits. Where the C library is another one, it does nothing.
+pub fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim takes a number, and touches only what was freed.
+    unsafe {
+        nix::libc::malloc_trim(0);
+    }
+}
 
 /// Drops every capability from all sets of the calling thread and of threads that it makes later.
 ///

@@ -77,6 +77,7 @@ scenarios! {
     replug,
     netdev,
     switch_away,
+    ports_many,
     storm,
     vlan_and_offload,
     advertisements,

@@ -179,20 +179,6 @@ fn after_a_rebind_each_frame_tells_its_link() {
 }
 
 #[test]
-fn a_drained_socket_holds_nothing_of_the_link_before() {
-    in_a_namespace("a_drained_socket_holds_nothing_of_the_link_before", || {
-        let (port, guest) = veth("port0", "guest0");
-        let (other_port, _) = veth("port1", "guest1");
-        let socket = bound(&port);
-        send(&bound(&guest), &discover(1));
-        wait(&socket);
-        socket.bind(other_port.ifindex).unwrap();
-        assert_eq!(socket.drain().unwrap(), 1);
-        assert_eq!(receive_now(&socket).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-    });
-}
-
-#[test]
 fn a_deleted_link_is_reported_once_and_bind_revives_the_socket() {
     in_a_namespace("a_deleted_link_is_reported_once_and_bind_revives_the_socket", || {
         let (port, _) = veth("port0", "guest0");
@@ -233,31 +219,6 @@ fn a_link_that_is_down_is_reported_once_and_works_when_it_is_up() {
 }
 
 #[test]
-fn a_parked_socket_is_silent_and_can_serve_the_next_port() {
-    in_a_namespace("a_parked_socket_is_silent_and_can_serve_the_next_port", || {
-        let (port, guest) = veth("port0", "guest0");
-        let (socket, sender, witness) = (bound(&port), bound(&guest), bound(&port));
-        send(&sender, &discover(1));
-        wait(&socket);
-        socket.park().unwrap();
-        receive(&witness);
-        send(&sender, &discover(2));
-        receive(&witness);
-        // Nor does it hear what the node tells itself.
-        ip("link set lo up");
-        witness.bind(1).unwrap();
-        let local = std::net::UdpSocket::bind("127.0.0.1:68").unwrap();
-        local.send_to(&[7; 300], "127.0.0.1:67").unwrap();
-        receive(&witness);
-        assert_eq!(receive_now(&socket).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-
-        socket.bind(port.ifindex).unwrap();
-        send(&sender, &discover(3));
-        assert_eq!(receive(&socket), [seen(&port, &discover(3))]);
-    });
-}
-
-#[test]
 fn an_opened_socket_serves_a_thread_without_capabilities() {
     in_a_namespace("an_opened_socket_serves_a_thread_without_capabilities", || {
         let (port, guest) = veth("port0", "guest0");
@@ -275,7 +236,6 @@ fn an_opened_socket_serves_a_thread_without_capabilities() {
         assert_eq!(receive(&socket), [seen(&port, &discover(1))]);
         send(&socket, &udp(67, 68, 20));
         assert_eq!(receive(&witness), [seen(&guest, &udp(67, 68, 20))]);
-        socket.park().unwrap();
     });
 }
 
@@ -289,7 +249,11 @@ fn a_full_queue_is_counted() {
         }
         let dropped = usize::try_from(socket.queue_drops().unwrap()).unwrap();
         assert!(dropped > 0);
-        assert_eq!(socket.drain().unwrap() + dropped, 1_000);
+        let mut queued = 0;
+        while let Ok(frames) = receive_now(&socket) {
+            queued += frames.len();
+        }
+        assert_eq!(queued + dropped, 1_000);
         assert_eq!(socket.queue_drops().unwrap(), 0);
     });
 }
@@ -346,7 +310,6 @@ fn the_runtime_wakes_for_frames_and_for_a_deleted_link() {
                 }
             };
             assert_eq!(received, [seen(&port, &discover(1))]);
-            socket.into_socket().park().unwrap();
         });
     });
 }

@@ -6,9 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::BrokerClient;
 use crate::net::{Filter, PacketSocket};
 
-/// Keeps spare packet sockets, and takes those of ports that went. Share it in an `Arc`.
-///
-/// It holds no more sockets than there once were ports at one time, and one batch.
+/// Keeps spare packet sockets, no more than one batch for each filter.
 #[derive(Debug)]
 pub struct SocketPool {
     broker: BrokerClient,
@@ -43,7 +41,7 @@ impl SocketPool {
         }
     }
 
-    /// Takes an unbound or parked socket behind `filter`; asks the broker for a small batch if there
+    /// Takes an unbound socket behind `filter`; asks the broker for a small batch if there
     /// is none.
     ///
     /// # Errors
@@ -54,13 +52,6 @@ impl SocketPool {
                 return Ok(socket);
             }
             self.prepare(filter, BATCH).await?;
-        }
-    }
-
-    /// Parks a socket for the next port; one that cannot be parked is closed.
-    pub fn give_back(&self, socket: PacketSocket) {
-        if socket.park().is_ok() {
-            self.spare().push(socket);
         }
     }
 

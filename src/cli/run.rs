@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 use super::{ExitStatus, Failure, check};
 use crate::daemon::{self, RunError};
 use crate::store::{self, OpenError, Recovered};
-use crate::{broker, config, telemetry};
+use crate::{broker, config, sandbox, telemetry};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -22,6 +22,7 @@ pub(super) fn run(path: &Path, options: &Options) -> Result<(), Failure> {
     if options.recover {
         recover(&config.store)?;
     }
+    sandbox::share_heap();
     let (broker, rules) = broker::start(config.ovsdb_sockets()).map_err(|error| {
         let code = match error.kind() {
             std::io::ErrorKind::PermissionDenied => ExitStatus::NoPermission,

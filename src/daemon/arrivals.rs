@@ -49,6 +49,8 @@ impl Supervisor {
     /// Takes note that a VM is elsewhere, on another node or at `port` of this one: its other ports
     /// here, which are listed with `reason`, tell it nothing more until it speaks there.
     pub(super) async fn vm_is_at(&mut self, key: &LeaseKey, port: Option<&str>, reason: &str) {
-        self.ports.guest_left(key, port, reason).await;
+        for interface in self.entries.of(key).filter(|interface| Some(*interface) != port) {
+            self.ports.guest_left(interface, key, reason).await;
+        }
     }
 }

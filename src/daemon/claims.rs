@@ -1,13 +1,14 @@
 //! What the sources say of each interface, joined: the first source in file order has it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::discovery::{Port, SourceEvent, SourceId};
 
 /// Every port that a source names, by interface and source.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    by_interface: BTreeMap<String, BTreeMap<SourceId, Port>>,
+    by_interface: BTreeMap<String, BTreeMap<SourceId, Arc<Port>>>,
 }
 
 impl Claims {
@@ -54,13 +55,13 @@ impl Claims {
 
     /// Returns what the first source says of an interface.
     pub(super) fn port(&self, interface: &str) -> Option<&Port> {
-        self.by_interface.get(interface)?.values().next()
+        self.by_interface.get(interface)?.values().next().map(Arc::as_ref)
     }
 
     /// Returns what each source says of an interface, in file order.
     pub(super) fn claims(&self, interface: &str) -> impl Iterator<Item = (SourceId, &Port)> {
         let claims = self.by_interface.get(interface).into_iter().flatten();
-        claims.map(|(source, port)| (*source, port))
+        claims.map(|(source, port)| (*source, port.as_ref()))
     }
 
     /// Returns which source has an interface, and what it says of it.
@@ -70,7 +71,7 @@ impl Claims {
     }
 
     /// Returns every port that a source names, also those that an earlier source has.
-    pub(super) fn of(&self, source: SourceId) -> impl Iterator<Item = &Port> {
+    pub(super) fn of(&self, source: SourceId) -> impl Iterator<Item = &Arc<Port>> {
         self.by_interface.values().filter_map(move |claims| claims.get(&source))
     }
 
@@ -89,7 +90,7 @@ impl Claims {
     }
 
     fn insert(&mut self, source: SourceId, port: Port) {
-        self.by_interface.entry(port.interface.clone()).or_default().insert(source, port);
+        self.by_interface.entry(port.interface.clone()).or_default().insert(source, Arc::new(port));
     }
 
     fn remove(&mut self, source: SourceId, interface: &str) {

@@ -2,12 +2,13 @@
 //!
 //! An edit is answered once the store has it, so that what an admin was told outlives the process.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use tokio::sync::oneshot;
 
 use super::control_socket::Said;
-use super::supervisor::{Entry, Supervisor};
+use super::entries::{Entries, Entry};
+use super::supervisor::Supervisor;
 use super::writes::Writes;
 use crate::clock;
 use crate::config::Store;
@@ -179,13 +180,12 @@ impl Supervisor {
         };
         let losing: BTreeSet<LeaseKey> = edits.iter().filter_map(loses).collect();
         let serves = |key: &LeaseKey| {
-            self.entries.iter().find(|(_, entry)| {
-                entry.state == PortState::Serving
-                    && entry.lease.as_ref().is_some_and(|lease| lease.key == *key)
+            self.entries.of(key).find(|interface| {
+                self.entries.get(interface).is_some_and(|entry| entry.state == PortState::Serving)
             })
         };
         let say = |key: &LeaseKey| {
-            let (interface, _) = serves(key)?;
+            let interface = serves(key)?;
             Some(format!(
                 "{} {} is served on port {interface}; stop the VM first, or add --force",
                 key.vm, key.nic
@@ -201,7 +201,7 @@ fn is_of_same_vm(meant: &LeaseKey, nic: &LeaseKey) -> bool {
 }
 
 /// Returns the ports of these leases, and those that wait for an address of their networks.
-fn concerned(entries: &BTreeMap<String, Entry>, keys: &[LeaseKey]) -> BTreeSet<String> {
+fn concerned(entries: &Entries, keys: &[LeaseKey]) -> BTreeSet<String> {
     let keys: BTreeSet<&LeaseKey> = keys.iter().collect();
     let networks: BTreeSet<_> = keys.iter().map(|key| &key.network).collect();
     let is_concerned = |entry: &Entry| {
@@ -251,7 +251,7 @@ mod tests {
     struct Model {
         networks: [Arc<Network>; 2],
         table: LeaseTable,
-        entries: BTreeMap<String, Entry>,
+        entries: Entries,
     }
 
     impl Model {
@@ -263,13 +263,13 @@ mod tests {
             let reason = nothing_to_give(&network, &given);
             let state = if reason.is_none() { PortState::Serving } else { PortState::NoAddress };
             let (network, lease) = (Some(network), Some(given.lease));
-            self.entries.insert(interface.to_owned(), Entry { state, reason, network, lease });
+            self.entries.insert(interface, Entry { state, reason, network, lease });
         }
 
         fn edit(&mut self, edit: Edit) {
             let Ok(keys) = self.table.edit(&self.networks, &[edit], OCCASION) else { return };
             for interface in concerned(&self.entries, &keys) {
-                let key = self.entries[&interface].lease.as_ref().unwrap().key.clone();
+                let key = self.entries.get(&interface).unwrap().lease.as_ref().unwrap().key.clone();
                 self.reconcile(&interface, &key);
             }
         }
@@ -304,7 +304,7 @@ mod tests {
             steps in prop::collection::vec(step(), 1..120),
         ) {
             let networks = networks();
-            let mut model = Model { networks, table: LeaseTable::default(), entries: BTreeMap::new() };
+            let mut model = Model { networks, table: LeaseTable::default(), entries: Entries::default() };
             for (step, network, vm) in steps {
                 let key = key(&model.networks[network], vm);
                 let interface = format!("{}-{vm}", key.network);
@@ -327,7 +327,7 @@ mod tests {
                 let held: Vec<_> = held.collect();
                 let distinct: BTreeSet<_> = held.iter().collect();
                 prop_assert_eq!(held.len(), distinct.len(), "one address, two holders");
-                for (interface, entry) in &model.entries {
+                for (interface, entry) in model.entries.iter() {
                     let (network, lease) =
                         (entry.network.as_ref().unwrap(), entry.lease.as_ref().unwrap());
                     let pool = &network.ipv4.as_ref().unwrap().pool;

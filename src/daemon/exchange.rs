@@ -40,7 +40,7 @@ impl LastExchange {
     }
 }
 
-/// The last exchanges on a port, drops included, in as much memory as it has from the start.
+/// The last exchanges on a port, drops included; no more of them than [`PLACES`].
 ///
 /// A guest can fill it with what it likes, so equal outcomes within a minute share an entry, and
 /// drops do not push out the last answers: they have half of the places for sure.
@@ -63,7 +63,8 @@ struct Entry {
 impl History {
     /// Makes an empty history.
     pub(super) fn new() -> Self {
-        Self { entries: Vec::with_capacity(PLACES) }
+        // Most guests say three or four different things in all.
+        Self { entries: Vec::new() }
     }
 
     /// Writes down what became of one frame.

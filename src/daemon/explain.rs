@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::entries::Entry;
 use super::plan::{Plan, Service, plan};
-use super::supervisor::{Entry, Supervisor};
+use super::supervisor::Supervisor;
 use crate::binding::{Binding, PortFacts};
 use crate::clock;
 use crate::control::{
@@ -23,7 +24,7 @@ impl Supervisor {
                 || self.claims.port(interface).is_some_and(|port| is_of_vm(port, subject))
         };
         let mut explanations = Vec::new();
-        for (interface, entry) in &self.entries {
+        for (interface, entry) in self.entries.iter() {
             if let (true, Some(port)) = (is_meant(interface), self.claims.port(interface)) {
                 explanations.push(self.explain_port(port, entry).await);
             }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::entries::Entry;
 use super::sources::{Health, Running};
-use super::supervisor::{Entry, Supervisor};
+use super::supervisor::Supervisor;
 use crate::clock;
 use crate::control::{Count, LeaseRow, PortRow, PortState, SourceStatus, Status, StoreStatus};
 use crate::discovery::SourceId;
@@ -30,7 +31,7 @@ impl Supervisor {
     /// Tells how the daemon is.
     pub(super) fn status(&self) -> Status {
         let mut ports: BTreeMap<PortState, u64> = BTreeMap::new();
-        for entry in self.entries.values() {
+        for (_, entry) in self.entries.iter() {
             let count = ports.entry(entry.state).or_default();
             *count = count.saturating_add(1);
         }
@@ -66,7 +67,7 @@ impl Supervisor {
                 ports.insert((network.name.as_str(), state), 0);
             }
         }
-        for entry in self.entries.values() {
+        for (_, entry) in self.entries.iter() {
             let network = entry.network.as_ref().map_or("", |network| network.name.as_str());
             let count = ports.entry((network, entry.state)).or_default();
             *count = count.saturating_add(1);
@@ -88,8 +89,6 @@ impl Supervisor {
     }
 
     fn network_counts(&self, network: &Network) -> NetworkCounts {
-        let conflicts =
-            self.table.iter().filter(|lease| lease.conflict && lease.key.network == network.name);
         let family = |usage: Usage| FamilyCounts {
             leases: usage.leases,
             free: usage.free.into(),
@@ -97,7 +96,7 @@ impl Supervisor {
         };
         NetworkCounts {
             network: network.name.to_string(),
-            conflicts: u64::try_from(conflicts.count()).unwrap_or(u64::MAX),
+            conflicts: self.table.conflicts(&network.name),
             ipv4: network
                 .ipv4
                 .as_ref()

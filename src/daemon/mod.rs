@@ -2,9 +2,11 @@
 
 mod arrivals;
 mod claims;
+mod closing;
 mod consumption;
 mod control_socket;
 mod edits;
+mod entries;
 mod exchange;
 mod explain;
 mod links;
@@ -79,14 +81,13 @@ pub fn run(config: Config, broker: BrokerClient, rules: RuleClient) -> Result<()
         .enable_time()
         .build()
         .map_err(|error| RunError::System(format!("starting the runtime: {error}")))?;
-    let ports = runtime.block_on(serve(config, broker, rules))?;
-    // The sockets are closed side by side; the runtime's own threads hold nothing that matters.
+    let result = runtime.block_on(serve(config, broker, rules));
+    // The runtime's own threads hold nothing that matters.
     runtime.shutdown_background();
-    ports.close();
-    Ok(())
+    result
 }
 
-async fn serve(config: Config, broker: BrokerClient, rules: RuleClient) -> Result<Ports, RunError> {
+async fn serve(config: Config, broker: BrokerClient, rules: RuleClient) -> Result<(), RunError> {
     let metrics =
         Metrics::new().map_err(|error| RunError::System(format!("making the metrics: {error}")))?;
     let metrics = Arc::new(metrics);
@@ -168,11 +169,11 @@ async fn serve(config: Config, broker: BrokerClient, rules: RuleClient) -> Resul
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     let _ = stop.send(());
-    let ports = supervisor.await.map_err(supervisor_failed)?;
+    supervisor.await.map_err(supervisor_failed)?;
     control_task.abort();
     // Awaited, so that the socket's file is gone when the process is.
     let _ = control_task.await;
-    Ok(ports)
+    Ok(())
 }
 
 async fn listen_for_commands(socket: &Path) -> Result<ControlSocket, RunError> {

@@ -93,7 +93,7 @@ pub(super) struct PortTask {
     pub(super) last: Arc<LastExchange>,
     /// Who watches from the start.
     pub(super) taps: Vec<Tap>,
-    pub(super) orders: mpsc::Receiver<Order>,
+    pub(super) orders: mpsc::Receiver<Box<Order>>,
     pub(super) reports: mpsc::Sender<PortReport>,
 }
 
@@ -140,7 +140,7 @@ impl PortTask {
             tokio::select! {
                 biased;
                 order = orders.recv() => match order {
-                    Some(order) => port.obey(order),
+                    Some(order) => port.obey(*order),
                     None => break,
                 },
                 ready = socket.readable(), if !is_resting => {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::closing::Closing;
 use super::exchange::LastExchange;
 use super::plan::Service;
 use super::port_task::{Guest, Order, PortReport, PortTask};
@@ -16,7 +17,7 @@ use crate::broker::SocketPool;
 use crate::config::Limits;
 use crate::control::Past;
 use crate::lease::LeaseKey;
-use crate::net::{AsyncPacketSocket, Filter, PacketSocket, close_side_by_side, interface_index};
+use crate::net::{AsyncPacketSocket, Filter, PacketSocket, interface_index};
 use crate::network::Parameters;
 use crate::responder::RateLimit;
 use crate::telemetry::NetworkMetrics;
@@ -25,6 +26,7 @@ use crate::telemetry::NetworkMetrics;
 pub(super) struct Ports {
     served: HashMap<String, Served>,
     pool: SocketPool,
+    closing: Closing,
     limits: Limits,
     reports: mpsc::Sender<PortReport>,
     /// Who watches which ports.
@@ -57,7 +59,8 @@ pub(super) struct Terms {
 struct Served {
     terms: Terms,
     limit: RateLimit,
-    orders: mpsc::Sender<Order>,
+    /// Boxed: a channel has room for 32 messages from the start, and there are thousands of ports.
+    orders: mpsc::Sender<Box<Order>>,
     task: JoinHandle<PacketSocket>,
     last: Arc<LastExchange>,
     /// Where the VM was heard since it was last heard here.
@@ -65,9 +68,10 @@ struct Served {
 }
 
 impl Ports {
-    /// Makes the registry; tasks report to `reports`.
+    /// Makes the registry; tasks report to `reports`. Must be called inside the runtime.
     pub(super) fn new(pool: SocketPool, limits: Limits, reports: mpsc::Sender<PortReport>) -> Self {
-        Self { served: HashMap::new(), pool, limits, reports, watches: Vec::new() }
+        let (served, watches) = (HashMap::new(), Vec::new());
+        Self { served, pool, closing: Closing::start(), limits, reports, watches }
     }
 
     /// Returns how a port is served, if it is.
@@ -92,7 +96,7 @@ impl Ports {
         };
         let (answer, answered) = oneshot::channel();
         // A task that has ended has forgotten them.
-        let _ = served.orders.send(Order::Recall(answer)).await;
+        served.tell(Order::Recall(answer)).await;
         answered.await.unwrap_or_default()
     }
 
@@ -108,7 +112,7 @@ impl Ports {
             if wanted.takes(interface, served.terms.service.key.vm.as_str()) {
                 ports = ports.saturating_add(1);
                 // A task that has ended is watched when it is started anew.
-                let _ = served.orders.send(Order::Watch(tap.clone())).await;
+                served.tell(Order::Watch(tap.clone())).await;
             }
         }
         self.watches.push((wanted, tap));
@@ -127,16 +131,13 @@ impl Ports {
         }
     }
 
-    /// Takes note that the VM of `key` is elsewhere, as `reason` says: every port of it but the one
-    /// named `except` announces nothing more until its guest speaks there.
-    pub(super) async fn guest_left(&mut self, key: &LeaseKey, except: Option<&str>, reason: &str) {
-        for (interface, served) in &mut self.served {
-            if served.terms.service.key != *key || Some(interface.as_str()) == except {
-                continue;
-            }
+    /// Takes note that the VM of `key` is elsewhere, as `reason` says: the port, if it serves that
+    /// VM, announces nothing more until its guest speaks there.
+    pub(super) async fn guest_left(&mut self, interface: &str, key: &LeaseKey, reason: &str) {
+        let served = self.served.get_mut(interface);
+        if let Some(served) = served.filter(|served| served.terms.service.key == *key) {
             served.elsewhere = Some(reason.to_owned());
-            // A task that has ended needs no order.
-            let _ = served.orders.send(Order::GuestLeft).await;
+            served.tell(Order::GuestLeft).await;
         }
     }
 
@@ -179,36 +180,34 @@ impl Ports {
     /// Tells a port's task that its link came up.
     pub(super) async fn link_up(&self, interface: &str) {
         if let Some(served) = self.served.get(interface) {
-            // A task that has ended needs no order.
-            let _ = served.orders.send(Order::LinkUp).await;
+            served.tell(Order::LinkUp).await;
         }
     }
 
-    /// Ends a port's task and keeps its socket for the next port. When this returns, no frame of
-    /// the port is answered any more.
+    /// Ends a port's task and has its socket closed. When this returns, no frame of the port is
+    /// answered any more.
     pub(super) async fn stop(&mut self, interface: &str) {
         if let Some(served) = self.served.remove(interface) {
             drop(served.orders);
             if let Ok(socket) = served.task.await {
-                self.pool.give_back(socket);
+                self.closing.close(socket);
             }
         }
     }
 
-    /// Ends every port's task.
-    pub(super) async fn stop_all(&mut self) {
-        let served: Vec<Served> = self.served.drain().map(|(_, served)| served).collect();
-        let tasks: Vec<_> = served.into_iter().map(|served| served.task).collect();
+    /// Ends every port's task and closes every socket.
+    pub(super) async fn end(self) {
+        // All are told before one is waited for.
+        let tasks: Vec<_> = self.served.into_values().map(|served| served.task).collect();
         for task in tasks {
             if let Ok(socket) = task.await {
-                self.pool.give_back(socket);
+                self.closing.close(socket);
             }
         }
-    }
-
-    /// Closes every socket, side by side: each takes the kernel 12 ms.
-    pub(super) fn close(self) {
-        close_side_by_side(self.pool.take_all());
+        for socket in self.pool.take_all() {
+            self.closing.close(socket);
+        }
+        self.closing.end().await;
     }
 
     async fn open(&self, interface: &str, terms: &Terms) -> io::Result<AsyncPacketSocket> {
@@ -220,7 +219,7 @@ impl Ports {
         if interface_index(interface) == Some(ifindex) {
             return AsyncPacketSocket::new(socket);
         }
-        self.pool.give_back(socket);
+        self.closing.close(socket);
         Err(io::Error::other("the interface changed meanwhile; it is looked at again"))
     }
 
@@ -275,6 +274,11 @@ impl Terms {
 }
 
 impl Served {
+    /// Tells the port's task something; one that has ended needs no order.
+    async fn tell(&self, order: Order) {
+        let _ = self.orders.send(Box::new(order)).await;
+    }
+
     /// Tells whether `terms` are for the guest and the device that are served, and what passes the
     /// filter is the same.
     fn has_socket_for(&self, terms: &Terms) -> bool {
@@ -291,7 +295,7 @@ impl Served {
             let metrics = Arc::clone(&terms.metrics);
             let order = Order::Rebind { binding: terms.binding(), limit, metrics };
             // A task that ended meanwhile is found and started anew at the next event.
-            let _ = self.orders.send(order).await;
+            self.tell(order).await;
         }
         self.terms = terms;
         self.limit = limit;

@@ -105,7 +105,10 @@ impl Supervisor {
                          named now"
                     ));
                 }
-                self.claims.of(SourceId(old.unwrap_or(place))).cloned().collect()
+                {
+                    let ports = self.claims.of(SourceId(old.unwrap_or(place)));
+                    ports.map(|port| port.as_ref().clone()).collect()
+                }
             };
             claims.apply(SourceId(place), SourceEvent::Snapshot(ports));
         }

@@ -7,7 +7,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use super::supervisor::{Entry, Supervisor};
+use super::entries::Entry;
+use super::supervisor::Supervisor;
 use crate::clock;
 use crate::control::RegisteredRow;
 use crate::dhcpv6::Registration;

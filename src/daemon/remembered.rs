@@ -7,12 +7,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -30,7 +31,7 @@ use crate::time::Mono;
 pub(super) struct Remembered {
     boot: String,
     /// What the file said of each source, until the source has spoken.
-    last: BTreeMap<SourceId, Vec<KeptPort>>,
+    last: BTreeMap<SourceId, Arc<[KeptPort]>>,
     /// By which rules each source spoke last.
     rules: HashMap<SourceId, String>,
     /// The devices of ports that are served from memory.
@@ -40,21 +41,42 @@ pub(super) struct Remembered {
     writer: Option<Writer>,
 }
 
-/// Writes the file, one text after another, the newest alone if they come fast.
+/// Writes the file, one state after another, the newest alone if they come fast.
 struct Writer {
-    texts: watch::Sender<Vec<u8>>,
+    states: watch::Sender<Arc<State>>,
     task: JoinHandle<()>,
 }
 
-/// The whole file.
-#[derive(Debug, Default, Serialize, Deserialize)]
+/// The whole file, as it is read.
+#[derive(Debug, Default, Deserialize)]
 struct Kept {
     /// The boot that device indexes belong to.
     boot: String,
     sources: Vec<KeptSource>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+/// The ports as they are to be written: nothing of them is copied, and the text is made where
+/// nobody waits for it.
+#[derive(Debug, Default, Serialize)]
+struct State {
+    boot: String,
+    sources: Vec<SourceState>,
+}
+
+#[derive(Debug, Serialize)]
+struct SourceState {
+    rules: String,
+    ports: PortsState,
+}
+
+#[derive(Debug)]
+enum PortsState {
+    /// The source has not spoken yet.
+    Last(Arc<[KeptPort]>),
+    Now(Vec<(Arc<Port>, Device)>),
+}
+
+#[derive(Debug, Deserialize)]
 struct KeptSource {
     /// A digest of what the files say of the source and of identities: under other rules the ports
     /// may be other VMs'.
@@ -120,7 +142,7 @@ impl Remembered {
             kept.sources.into_iter().map(|source| (source.rules, source.ports)).collect();
         for (id, source) in databases(config) {
             if let Some(ports) = by_rules.remove(&rules(config, source)) {
-                self.last.insert(id, ports);
+                self.last.insert(id, ports.into());
             }
         }
     }
@@ -129,10 +151,10 @@ impl Remembered {
     pub(super) fn recall(&mut self, source: SourceId, config: &Config) -> Option<Vec<Port>> {
         let kept = self.last.remove(&source).filter(|ports| !ports.is_empty())?;
         self.note_rules(source, config);
-        for port in &kept {
+        for port in kept.iter() {
             self.devices.insert((source, port.interface.clone()), port.device.clone());
         }
-        Some(kept.into_iter().map(Port::from).collect())
+        Some(kept.iter().cloned().map(Port::from).collect())
     }
 
     /// Takes note that a source has spoken: what it says goes for everything.
@@ -188,32 +210,29 @@ impl Remembered {
         self.due = None;
         let Some(writer) = &self.writer else { return };
         let ports = |id: SourceId| match self.last.get(&id) {
-            // It has not spoken yet.
-            Some(last) => last.clone(),
+            Some(last) => PortsState::Last(Arc::clone(last)),
             None => {
                 let ports = claims.of(id).filter_map(|port| {
                     let known = self.devices.get(&(id, port.interface.clone())).cloned();
                     let device = || links.get(&port.interface).map(Device::of);
-                    KeptPort::of(port, known.or_else(device)?)
+                    Some((Arc::clone(port), known.or_else(device)?))
                 });
-                ports.collect()
+                PortsState::Now(ports.collect())
             }
         };
-        let sources = databases(config).map(|(id, source)| KeptSource {
+        let sources = databases(config).map(|(id, source)| SourceState {
             // After a reload it may not have spoken by its new rules yet.
             rules: self.rules.get(&id).cloned().unwrap_or_else(|| rules(config, source)),
             ports: ports(id),
         });
-        let kept = Kept { boot: self.boot.clone(), sources: sources.collect() };
-        if let Ok(text) = serde_json::to_vec(&kept) {
-            let _ = writer.texts.send(text);
-        }
+        let state = State { boot: self.boot.clone(), sources: sources.collect() };
+        let _ = writer.states.send(Arc::new(state));
     }
 
     /// Waits until what was to be written is.
     pub(super) async fn close(self) {
-        if let Some(Writer { texts, task }) = self.writer {
-            drop(texts);
+        if let Some(Writer { states, task }) = self.writer {
+            drop(states);
             let _ = task.await;
         }
     }
@@ -221,28 +240,28 @@ impl Remembered {
 
 impl Writer {
     fn start(path: PathBuf) -> Self {
-        let (texts, mut given) = watch::channel(Vec::new());
+        let (states, mut given) = watch::channel(Arc::default());
         let task = tokio::spawn(async move {
             let mut last_error = String::new();
             // What the file holds: a link that flaps costs no writes.
-            let mut written = Vec::new();
-            // A text that came before the sender went is still seen.
+            let mut written = None;
+            // A state that came before the sender went is still seen.
             while given.changed().await.is_ok() {
-                let text = given.borrow_and_update().clone();
-                if text == written {
-                    continue;
-                }
+                let state = Arc::clone(&given.borrow_and_update());
                 let target = path.clone();
                 let writing = tokio::task::spawn_blocking(move || {
-                    let result = replace(&target, &text);
-                    (text, result)
+                    let digest = digest(&state)?;
+                    if written != Some(digest) {
+                        replace(&target, &state)?;
+                    }
+                    io::Result::Ok(digest)
                 });
                 let error = match writing.await {
-                    Ok((_, Err(error))) => error.to_string(),
-                    Ok((text, Ok(()))) => {
-                        written = text;
+                    Ok(Ok(digest)) => {
+                        written = Some(digest);
                         String::new()
                     }
+                    Ok(Err(error)) => error.to_string(),
                     Err(_) => String::new(),
                 };
                 if !error.is_empty() && error != last_error {
@@ -251,7 +270,19 @@ impl Writer {
                 last_error = error;
             }
         });
-        Self { texts, task }
+        Self { states, task }
+    }
+}
+
+impl Serialize for PortsState {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Last(ports) => ports.serialize(serializer),
+            Self::Now(ports) => {
+                let kept = |(port, device): &(Arc<Port>, Device)| KeptPort::of(port, device);
+                serializer.collect_seq(ports.iter().filter_map(kept))
+            }
+        }
     }
 }
 
@@ -263,7 +294,7 @@ impl Device {
 
 impl KeptPort {
     /// Makes the entry of a port; `None`: there is nothing in it to serve.
-    fn of(port: &Port, device: Device) -> Option<Self> {
+    fn of(port: &Port, device: &Device) -> Option<Self> {
         let Identity { vm, nic, trace } = port.identity.as_ref().ok()?;
         let inactive = match port.status {
             PortStatus::Active => false,
@@ -272,7 +303,7 @@ impl KeptPort {
         };
         Some(Self {
             interface: port.interface.clone(),
-            device,
+            device: device.clone(),
             vm: vm.clone(),
             nic: nic.clone(),
             rule: trace.rule.clone(),
@@ -345,13 +376,21 @@ fn read(path: &Path) -> io::Result<Kept> {
     }
 }
 
+/// Makes the digest of the text, without making the text.
+fn digest(state: &State) -> io::Result<[u8; 32]> {
+    let mut digest = Sha256::new();
+    serde_json::to_writer(&mut digest, state)?;
+    Ok(digest.finalize().into())
+}
+
 /// Writes a new file and puts it in the place of the old one: after a power cut it is one of both.
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+fn replace(path: &Path, state: &State) -> io::Result<()> {
     let new = path.with_extension("json.new");
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    file.write_all(text)?;
-    file.sync_all()?;
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    let mut text = BufWriter::new(file);
+    serde_json::to_writer(&mut text, state)?;
+    text.flush()?;
+    text.get_ref().sync_all()?;
     fs::rename(&new, path)?;
     match path.parent() {
         Some(directory) => File::open(directory)?.sync_all(),

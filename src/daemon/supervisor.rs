@@ -4,7 +4,7 @@
 //! leases durable, and starts, rebinds and stops the ports' tasks. It never touches a packet, and
 //! no packet waits for it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,6 +15,7 @@ use super::claims::Claims;
 use super::consumption::{Applied, Consumption};
 use super::control_socket::{Asked, Said};
 use super::edits::{AskedEdit, FoundForEdit, PendingEdits};
+use super::entries::{Entries, Entry, Tally};
 use super::links::Links;
 use super::metrics_server::MetricsServer;
 use super::plan::{Plan, Service, plan};
@@ -34,6 +35,7 @@ use crate::lease::{Assignment, Family, Lease, LeaseChange, LeaseKey, LeaseTable,
 use crate::net::LinkEvent;
 use crate::network::{AddressMode, Network};
 use crate::outcome::{Note, Protocol};
+use crate::sandbox;
 use crate::store::{Change, News, Refused, StoreError, StoreHandle, StoreThread};
 use crate::telemetry::{LogLimiter, Metrics};
 use crate::time::Mono;
@@ -68,19 +70,6 @@ pub(super) struct Inputs {
     pub(super) stop: oneshot::Receiver<()>,
 }
 
-/// What is known of one interface that a source names.
-#[derive(Debug)]
-pub(super) struct Entry {
-    /// As what it is listed.
-    pub(super) state: PortState,
-    /// Why, in words; for a served port what is amiss with it.
-    pub(super) reason: Option<String>,
-    /// The network, if one was chosen.
-    pub(super) network: Option<Arc<Network>>,
-    /// The lease that is served, or would be.
-    pub(super) lease: Option<Lease>,
-}
-
 /// Decides what is served where.
 pub(super) struct Supervisor {
     pub(super) config: Arc<Config>,
@@ -93,7 +82,9 @@ pub(super) struct Supervisor {
     pub(super) claims: Claims,
     pub(super) links: Links,
     pub(super) remembered: Remembered,
-    pub(super) entries: BTreeMap<String, Entry>,
+    pub(super) entries: Entries,
+    /// What the ports of the batch under way have come to.
+    tally: Tally,
     /// What guests registered (RFC 9686).
     pub(super) registrations: Registrations,
     /// Leases that the store does not have as they are.
@@ -117,6 +108,8 @@ pub(super) struct Supervisor {
     pub(super) lacking_at: Option<Mono>,
     /// When the gauges are brought up to date; none while they are.
     gauges_at: Option<Mono>,
+    /// Whether many ports came or went since memory was given back last.
+    has_grown: bool,
     log_limit: LogLimiter<(String, Note)>,
     /// VMs that came to this node, until the store says so too.
     pub(super) unwritten_arrivals: BTreeSet<LeaseKey>,
@@ -124,7 +117,7 @@ pub(super) struct Supervisor {
 
 impl Supervisor {
     /// Runs until it is told to stop.
-    pub(super) async fn run(parts: Parts, mut inputs: Inputs) -> Ports {
+    pub(super) async fn run(parts: Parts, mut inputs: Inputs) {
         let (written, mut done) = mpsc::channel(1);
         let (found, mut founds) = mpsc::channel(1);
         let Parts { config, table, store, store_thread, .. } = parts;
@@ -141,7 +134,8 @@ impl Supervisor {
             claims: Claims::default(),
             links: Links::default(),
             remembered,
-            entries: BTreeMap::new(),
+            entries: Entries::default(),
+            tally: Tally::default(),
             registrations: Registrations::default(),
             writes: Writes::default(),
             edits: PendingEdits::default(),
@@ -156,6 +150,7 @@ impl Supervisor {
             lacking: BTreeSet::new(),
             lacking_at: None,
             gauges_at: None,
+            has_grown: false,
             log_limit: LogLimiter::new(LOG_INTERVAL, LOG_KEYS),
             unwritten_arrivals: BTreeSet::new(),
         };
@@ -202,11 +197,12 @@ impl Supervisor {
                 () = clock::sleep_until(gauges_at) => {
                     supervisor.gauges_at = None;
                     supervisor.publish_gauges();
+                    supervisor.give_back_memory();
                 }
             }
         }
+        // What is served is served to the last: until here nobody has missed an answer.
         supervisor.sources.stop();
-        supervisor.ports.stop_all().await;
         let end = async {
             if supervisor.writes.is_under_way() && matches!(done.recv().await, Some(Ok(_))) {
                 supervisor.writes.succeeded();
@@ -222,11 +218,13 @@ impl Supervisor {
             supervisor.remember();
         }
         let Self { ports, consumption, store_thread, remembered, .. } = supervisor;
+        let close = async {
+            let _ = tokio::time::timeout(END_LIMIT, store_thread.stop()).await;
+            remembered.close().await;
+        };
         // What answered is gone: another server may have the requests.
-        let _ = tokio::time::timeout(RULES_END_LIMIT, consumption.stop()).await;
-        let _ = tokio::time::timeout(END_LIMIT, store_thread.stop()).await;
-        remembered.close().await;
-        ports
+        let rules = tokio::time::timeout(RULES_END_LIMIT, consumption.stop());
+        let _ = tokio::join!(ports.end(), close, rules);
     }
 
     /// Tells whether every source has given its first snapshot.
@@ -410,9 +408,13 @@ impl Supervisor {
 
     /// Brings the named interfaces to what sources, links, networks and leases say.
     pub(super) async fn reconcile(&mut self, interfaces: BTreeSet<String>) {
+        self.tally = Tally::of(interfaces.len());
         for interface in interfaces {
             self.reconcile_one(&interface).await;
             self.consume(&interface);
+        }
+        if self.tally.tell() {
+            self.has_grown = true;
         }
         // A port that went may have made room for one that waits.
         if !self.refused.is_empty() && !self.ports.is_full() && self.retry_at.is_none() {
@@ -426,7 +428,9 @@ impl Supervisor {
         let Some((source, port)) = self.claims.claim(interface) else {
             self.ports.stop(interface).await;
             if let Some(entry) = self.entries.remove(interface) {
-                tracing::info!(interface, "port is gone");
+                if self.tally.is_told_alone("gone") {
+                    tracing::info!(interface, "port is gone");
+                }
                 self.forget_registrations(entry);
             }
             return;
@@ -508,11 +512,12 @@ impl Supervisor {
                 Some(reason) if self.refused.contains(interface) => {
                     tracing::warn!(interface, vm, %reason, "port is {state}");
                 }
+                _ if !self.tally.is_told_alone(state) => {}
                 Some(reason) => tracing::info!(interface, vm, %reason, "port is {state}"),
                 None => tracing::info!(interface, vm, "port is {state}"),
             }
         }
-        if let Some(before) = self.entries.insert(interface.to_owned(), entry) {
+        if let Some(before) = self.entries.insert(interface, entry) {
             self.forget_registrations(before);
         }
     }
@@ -569,10 +574,7 @@ impl Supervisor {
 
     /// Returns the ports that serve one of these leases, or would.
     pub(super) fn ports_of(&self, keys: &BTreeSet<LeaseKey>) -> BTreeSet<String> {
-        let concerned = self.entries.iter().filter(|(_, entry)| {
-            entry.lease.as_ref().is_some_and(|lease| keys.contains(&lease.key))
-        });
-        concerned.map(|(interface, _)| interface.clone()).collect()
+        keys.iter().flat_map(|key| self.entries.of(key)).map(str::to_owned).collect()
     }
 
     /// Has what failed tried again after `pause`, or earlier if something else is due then.
@@ -587,6 +589,14 @@ impl Supervisor {
         self.writes.resume();
         let refused = std::mem::take(&mut self.refused);
         self.reconcile(refused).await;
+    }
+
+    /// Gives memory back once there is peace after many ports: their rows as text took several times
+    /// what they take now.
+    fn give_back_memory(&mut self) {
+        if std::mem::take(&mut self.has_grown) {
+            tokio::task::spawn_blocking(sandbox::give_back_memory);
+        }
     }
 
     /// Has the gauges brought up to date soon, once for many changes.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Lease, LeaseKey, NicName};
+use super::{Lease, LeaseKey, NetworkName, NicName};
 
 /// The place of a lease; it stays the lease's own until the lease is taken out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub(super) struct Slots {
     leases: Vec<Option<Lease>>,
     empty: Vec<Slot>,
     by_key: BTreeMap<LeaseKey, Slot>,
+    /// How many leases of each network are flagged with a conflict.
+    conflicts: BTreeMap<NetworkName, u64>,
 }
 
 impl Slots {
@@ -24,7 +26,7 @@ impl Slots {
             lease.as_ref().map(|lease| (lease.key.clone(), Slot(place)))
         });
         let by_key: BTreeMap<LeaseKey, Slot> = keys.collect();
-        let mut slots = Self { leases, empty: Vec::new(), by_key };
+        let mut slots = Self { leases, empty: Vec::new(), by_key, conflicts: BTreeMap::new() };
         if slots.by_key.len() < slots.leases.len() {
             for (lease, place) in slots.leases.iter_mut().zip(0..) {
                 let slot = Slot(place);
@@ -33,6 +35,9 @@ impl Slots {
                     slots.empty.push(slot);
                 }
             }
+        }
+        for lease in slots.leases.iter().flatten() {
+            count_conflict(&mut slots.conflicts, lease, Count::Up);
         }
         slots
     }
@@ -58,6 +63,11 @@ impl Slots {
         self.by_key.len()
     }
 
+    /// Counts the leases of a network that are flagged with a conflict.
+    pub(super) fn conflicts(&self, network: &NetworkName) -> u64 {
+        self.conflicts.get(network).copied().unwrap_or(0)
+    }
+
     pub(super) fn slot(&self, key: &LeaseKey) -> Option<Slot> {
         self.by_key.get(key).copied()
     }
@@ -70,6 +80,7 @@ impl Slots {
         self.lease(self.slot(key)?)
     }
 
+    /// Returns a lease to be changed in anything but its key and its conflict.
     pub(super) fn get_mut(&mut self, key: &LeaseKey) -> Option<&mut Lease> {
         let slot = self.slot(key)?;
         self.leases.get_mut(index(slot))?.as_mut()
@@ -83,7 +94,10 @@ impl Slots {
         });
         self.by_key.insert(lease.key.clone(), slot);
         if let Some(place) = self.leases.get_mut(index(slot)) {
-            *place = Some(lease);
+            count_conflict(&mut self.conflicts, &lease, Count::Up);
+            if let Some(old) = place.replace(lease) {
+                count_conflict(&mut self.conflicts, &old, Count::Down);
+            }
         }
         slot
     }
@@ -91,8 +105,27 @@ impl Slots {
     pub(super) fn remove(&mut self, key: &LeaseKey) -> Option<Lease> {
         let slot = self.by_key.remove(key)?;
         self.empty.push(slot);
-        self.leases.get_mut(index(slot))?.take()
+        let lease = self.leases.get_mut(index(slot))?.take()?;
+        count_conflict(&mut self.conflicts, &lease, Count::Down);
+        Some(lease)
     }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Count {
+    Up,
+    Down,
+}
+
+fn count_conflict(conflicts: &mut BTreeMap<NetworkName, u64>, lease: &Lease, count: Count) {
+    if !lease.conflict {
+        return;
+    }
+    let number = conflicts.entry(lease.key.network.clone()).or_default();
+    *number = match count {
+        Count::Up => number.saturating_add(1),
+        Count::Down => number.saturating_sub(1),
+    };
 }
 
 fn index(slot: Slot) -> usize {

@@ -468,6 +468,12 @@ impl LeaseTable {
         Usage { leases, ..self.prefixes.usage(network, delegation) }
     }
 
+    /// Counts one network's leases whose address a guest declined.
+    #[must_use]
+    pub fn conflicts(&self, network: &NetworkName) -> u64 {
+        self.leases.conflicts(network)
+    }
+
     /// Counts one network's IPv4 leases and addresses.
     #[must_use]
     pub fn ipv4_usage(&self, network: &NetworkName, pool: &Pool<Ipv4Addr>) -> Usage {

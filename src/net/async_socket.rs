@@ -38,13 +38,13 @@ impl AsyncPacketSocket {
         Ok(Readable { guard: self.watched.ready(WAKES).await? })
     }
 
-    /// Returns the socket, to send, bind, park or drain.
+    /// Returns the socket, to send or bind.
     #[must_use]
     pub fn socket(&self) -> &PacketSocket {
         self.watched.get_ref()
     }
 
-    /// Takes the socket out of the runtime, to give it back to the pool.
+    /// Takes the socket out of the runtime, to close it.
     #[must_use]
     pub fn into_socket(self) -> PacketSocket {
         self.watched.into_inner()

@@ -149,14 +149,15 @@ async fn a_store_that_keeps_nothing_keeps_no_ports() {
 async fn what_the_file_says_already_is_not_written_again() {
     let (dir, _) = files(OVSDB);
     let path = dir.path().join(FILE_NAME);
-    let Writer { texts, task } = Writer::start(path.clone());
-    texts.send(b"one".to_vec()).unwrap();
-    while fs::read(&path).unwrap_or_default() != b"one" {
+    let Writer { states, task } = Writer::start(path.clone());
+    let state = || Arc::new(State { boot: "one".to_owned(), sources: Vec::new() });
+    states.send(state()).unwrap();
+    while fs::read(&path).is_err() {
         tokio::task::yield_now().await;
     }
     fs::remove_file(&path).unwrap();
-    texts.send(b"one".to_vec()).unwrap();
-    drop(texts);
+    states.send(state()).unwrap();
+    drop(states);
     task.await.unwrap();
     assert!(!path.exists());
 }

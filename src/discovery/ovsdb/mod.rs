@@ -125,7 +125,10 @@ impl Session {
         loop {
             let notification = client.notification().await?;
             let Some(updates) = updates(&notification)? else { continue };
-            for event in model.update(updates)? {
+            let events = model.update(updates)?;
+            // Telling may take a while, and the text of 5,000 rows is several times their size.
+            drop(notification);
+            for event in events {
                 self.tell(event).await;
             }
         }
