@@ -67,7 +67,6 @@ scenarios! {
     explain,
     leases,
     unprivileged,
-    boot,
     signals,
 }
 

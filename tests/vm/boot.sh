@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # VMs without a disk, and their real firmware: QEMU's iPXE and OVMF are told a server and a file by
 # their architecture, load it by TFTP, and run it.
-# They need qemu-system-x86, ipxe-qemu and ovmf, which lab/install.sh leaves out for their size.
+# They need ovmf, which lab/install.sh leaves out for its size.
 IPXE=/usr/lib/ipxe/qemu/pxe-virtio.rom
 OVMF=/usr/share/OVMF
 if ! command -v qemu-system-x86_64 >/dev/null || [[ ! -e $IPXE || ! -e $OVMF/OVMF_CODE.fd ]]; then
-  echo "skipped: it needs qemu-system-x86_64, iPXE and OVMF" \
+  echo "SKIPPED: it needs qemu-system-x86_64, iPXE and OVMF" \
     "(Debian: qemu-system-x86, ipxe-qemu and ovmf)"
   exit 0
 fi
