@@ -11,7 +11,8 @@ SUITE := lab/suite.sh
 SUITES := $(filter-out netns vm,$(sort $(basename $(notdir $(wildcard tests/*.rs)))))
 SCRIPTS := $(wildcard lab/*.sh lab/*.script lab/guest/* tests/netns/*.sh tests/vm/*.sh .ci/run)
 # One after another, and what they say of this machine is shown.
-VM := $(SUITE) vm $(CARGO) test --release --quiet $(FEATURES) --test vm -- --test-threads=1 --nocapture
+VM := $(SUITE) vm $(CARGO) test --release --quiet $(FEATURES) --test vm -- \
+  --test-threads=1 --nocapture
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-vm chaos bench lint build tools clean

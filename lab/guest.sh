@@ -38,7 +38,7 @@ kernel() {
   package=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null |
     awk '/Depends: linux-image/ { print $2; exit }')
   [[ -n $package ]] || cannot "apt-get does not know linux-image-cloud-amd64, the guest's kernel"
-  # The newest one may have left the archive since the lists were fetched: the lists stay as they are.
+  # The newest one may have left the archive since the lists were fetched; they stay as they are.
   (cd "$scratch" && apt-get -qq -o APT::Sandbox::User=root download "$package") 2>"$scratch/log" ||
     cannot "the guest's kernel, $package, cannot be fetched: $(head -n 1 "$scratch/log")"
   for deb in "$scratch"/*.deb; do dpkg-deb -x "$deb" "$scratch/kernel"; done
@@ -60,11 +60,11 @@ initrd() {
   ln -s ../run "$root/var/run"
   cp "$(command -v busybox)" "$root/sbin/busybox"
   for applet in $(busybox --list); do ln -sf ../sbin/busybox "$root/bin/$applet"; done
-  # busybox's own shell would take its own ip, which knows less.
-  rm "$root/bin/ip"
+  # busybox's own shell would take its own ip, which knows less; so does its run-parts.
+  rm "$root/bin/ip" "$root/bin/run-parts"
   cp -L "$(command -v dash)" "$root/sbin/sh"
   ln -sf ../sbin/sh "$root/bin/sh"
-  for program in dash dhclient ip; do
+  for program in dash dhclient ip run-parts; do
     cp -L "$(command -v "$program")" "$root/sbin/"
     # The libraries, and the loader.
     ldd "$(command -v "$program")" | grep -o '/[^ ]*' | while read -r library; do

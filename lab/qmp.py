@@ -3,6 +3,7 @@
 
     qmp.py SOCKET COMMAND [ARGUMENTS-AS-JSON]     prints what it returns
     qmp.py SOCKET state                           prints how the VM is: running, inmigrate, ...
+    qmp.py SOCKET resumed                         waits until it runs, and prints since when
     qmp.py SOCKET migrate URI                     prints how it ended, and the downtime in ms
     qmp.py SOCKET abort URI                       starts a migration that cannot end, and cancels it
 """
@@ -40,6 +41,14 @@ class Qmp:
                 sys.exit(f"qmp: {command}: {message['error']['desc']}")
         sys.exit(f"qmp: {command}: QEMU is gone")
 
+    def resumed(self):
+        for line in self.stream:
+            message = json.loads(line)
+            if message.get("event") == "RESUME":
+                time_stamp = message["timestamp"]
+                return time_stamp["seconds"] + time_stamp["microseconds"] / 1e6
+        sys.exit("qmp: QEMU is gone")
+
     def migrate(self, uri, parameters):
         self.run("migrate-set-parameters", parameters)
         self.run("migrate", {"uri": uri})
@@ -71,6 +80,8 @@ def main(path, command, *arguments):
         qmp.migration(under_way)
         qmp.run("migrate_cancel")
         print(qmp.migration(ended)["status"])
+    elif command == "resumed":
+        print(f"{qmp.resumed():.6f}")
     elif command == "state":
         print(qmp.run("query-status")["status"])
     else:

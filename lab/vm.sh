@@ -8,6 +8,7 @@
 #   vm_boot NODE                   the VM is switched on there; at NODE it is from now on
 #   vm_migrate NODE                it moves there while it runs
 #   vm COMMAND                     runs COMMAND in the VM, over its serial port
+#   vm_renew TEXT                  its DHCPv4 client renews there, and is answered
 #   vm_same TEXT                   it has of the network what it had when `vm_remember` looked
 #
 # The VM's gateway is on every node, under one MAC. Somebody far away pings the VM all the time; the
@@ -188,10 +189,12 @@ vm_migrate() {
   wait_for "$LIMIT" eval '[[ $(qmp "$AT" state) == running ]]' || die "the VM does not run on $1"
   qemu_stop "$from"
   rm -f "$LAB/migrate"
+  [[ -z $SHARED || -z ${DAEMON[$1]} ]] || expect "where its lease says it is" "$1" stored node
   SERVED_ELSEWHERE=$(served_by "$from")
 }
+SHARED=yes                         # or empty: etcd is cut off
 qemu_stop() {
-  kill -KILL "${QEMU[$1]}"
+  kill -KILL "${QEMU[$1]}" 2>/dev/null || true   # it may have ended with the migration
   wait_for "$LIMIT" gone "${QEMU[$1]}"
   QEMU[$1]=
 }
@@ -200,8 +203,8 @@ qemu_stop() {
 vm() {
   local number=$BASHPID$SRANDOM
   printf '%s %s\n' "$number" "$*" >"$LAB/serial.$AT.in"
-  wait_for 30 grep -q "answer $number: " "$LAB/log/serial.$AT" || return 1
-  sed -n "s/.*answer $number: //p" "$LAB/log/serial.$AT" | tr -d '\r'
+  wait_for 30 grep -q "answer $number: .*;" "$LAB/log/serial.$AT" || return 1
+  sed -n "s/.*answer $number: \(.*\);.*/\1/p" "$LAB/log/serial.$AT"
 }
 vm_remember() {
   REMEMBERED=$(vm state)
@@ -213,6 +216,17 @@ vm_address4() {
   echo "${address%%/*}"
 }
 vm_same() { expect "$1" "$REMEMBERED" vm state; }
+
+# vm_renew TEXT: udhcpc asks at once, by unicast, and is answered; the VM has what it had.
+vm_renew() {
+  local asked answered
+  asked=$(on_wire "$AT" "$RENEW4")
+  answered=$(on_wire "$AT" "$ANSWER4")
+  vm 'kill -USR1 $(cat /run/client4.pid)' >/dev/null
+  check "$1: asked by unicast" on_wire_at_least $((asked + 1)) "$AT" "$RENEW4"
+  check "$1: answered" on_wire_at_least $((answered + 1)) "$AT" "$ANSWER4"
+  vm_same "$1"
+}
 
 # ------------------------------------------------------------------------------- traffic
 
@@ -241,11 +255,21 @@ traffic_survived() {
 
 # ------------------------------------------------------------------------------- the wire
 
+# What a DHCP server or a router says; DHCPv4's renewals; DHCPv6's by their message type.
 SERVER='(udp src port 67) or (udp src port 547) or (icmp6 and ip6[40] = 134)'
+ANSWER4='udp src port 67' ANSWER6='udp src port 547'
+RENEW4='udp dst port 67 and not ether broadcast'
+REBIND4='udp dst port 67 and ether broadcast and udp[20:4] != 0'
+RENEW6='udp dst port 547 and ip6[48] = 5'
+REBIND6='udp dst port 547 and ip6[48] = 6'
 # decoded NODE [FILTER]: what is in the capture of the VM's port there, frame by frame.
 decoded() { tcpdump -r "$CAPTURES/$1.pcap" -n -e -tttt -vv "${2:-}" 2>/dev/null; }
+# on_wire NODE FILTER: how many such frames were on the VM's port there.
+on_wire() { tcpdump -r "$CAPTURES/$1.pcap" -n "$2" 2>/dev/null | wc -l; }
+# on_wire_at_least LEAST NODE FILTER
+on_wire_at_least() { (($(on_wire "$2" "$3") >= $1)); }
 # served_by NODE: how many frames of a DHCP server or a router were on the VM's port there.
-served_by() { tcpdump -r "$CAPTURES/$1.pcap" -n "$SERVER" 2>/dev/null | wc -l; }
+served_by() { on_wire "$1" "$SERVER"; }
 naks() {
   local node
   for node in "${!QEMU[@]}"; do decoded "$node" 'udp src port 67'; done | grep -c NACK

@@ -1,6 +1,6 @@
 //! Real VMs: QEMU's, with their real firmware, kernels and DHCP clients. One test a scenario.
 //!
-//! Each script of `tests/vm` runs in a world of its own, as those of `tests/netns` do, and alone: an
+//! Each script of `tests/vm` runs in a world of its own, like those of `tests/netns`, and alone: an
 //! emulated machine takes all that a core has. The short ones run in `make test`, all of them in
 //! `make test-vm`. What a machine cannot run says why, on a line that begins with `SKIPPED`; so run
 //! them with `--nocapture`.
@@ -32,6 +32,14 @@ macro_rules! scenarios {
 scenarios! {
     boot needs Nothing,
     migration needs Guest,
+    #[ignore = "long: `make test-vm`"]
+    migration_back needs Guest,
+    #[ignore = "long: `make test-vm`"]
+    migration_late_daemon needs Guest,
+    #[ignore = "long: `make test-vm`"]
+    migration_without_etcd needs Guest,
+    #[ignore = "long: `make test-vm`"]
+    power_cut needs Guest,
 }
 
 /// What a scenario needs beside what its script looks for itself.
