@@ -35,6 +35,8 @@ scenarios! {
     #[ignore = "long: `make test-vm`"]
     migration_back needs Guest,
     #[ignore = "long: `make test-vm`"]
+    migration_aborted needs Guest,
+    #[ignore = "long: `make test-vm`"]
     migration_late_daemon needs Guest,
     #[ignore = "long: `make test-vm`"]
     migration_without_etcd needs Guest,
