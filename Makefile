@@ -7,12 +7,16 @@ FEATURES := --features etcd
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/sbin:/sbin
 
 SUITE := lab/suite.sh
-# Each file of tests/ is a suite of its own; netns comes last.
-SUITES := $(filter-out netns,$(sort $(basename $(notdir $(wildcard tests/*.rs)))))
-SCRIPTS := $(wildcard lab/*.sh lab/*.script tests/netns/*.sh benches/*.sh benches/migration/*.sh .ci/run)
+# Each file of tests/ is a suite of its own; netns and vm come last.
+SUITES := $(filter-out netns vm,$(sort $(basename $(notdir $(wildcard tests/*.rs)))))
+SCRIPTS := $(wildcard lab/*.sh lab/*.script lab/guest/* tests/netns/*.sh tests/vm/*.sh \
+  benches/*.sh benches/migration/*.sh .ci/run)
+# One after another, and what they say of this machine is shown.
+VM := $(SUITE) vm $(CARGO) test --release --quiet $(FEATURES) --test vm -- \
+  --test-threads=1 --nocapture
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos bench bench-ports bench-migration lint build tools clean
+.PHONY: help demo test test-vm chaos bench bench-ports bench-migration lint build tools clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
@@ -27,7 +31,11 @@ test: tools ## everything, one suite after another, with the seconds that each t
 	  $(SUITE) $$suite $(CARGO) test --release --quiet $(FEATURES) --test $$suite; \
 	done
 	@$(SUITE) netns $(CARGO) test --release --quiet $(FEATURES) --test netns -- --test-threads=6
+	@$(VM)
 	@echo "all suites passed"
+
+test-vm: tools ## every scenario with real VMs, which `make test` has the short ones of
+	@$(VM) --include-ignored
 
 chaos: tools build ## the store in trouble for long: kills, disks, damaged files, etcd; one report
 	@lab/chaos.sh $(CARGO) test --release --quiet $(FEATURES)

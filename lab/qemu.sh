@@ -11,7 +11,7 @@ needs_qemu() {
   local file
   for file in "$(command -v qemu-system-x86_64)" "$@"; do
     [[ ! -e $file ]] || continue
-    echo "skipped: it needs qemu-system-x86_64, iPXE and OVMF" \
+    echo "SKIPPED: it needs qemu-system-x86_64, iPXE and OVMF" \
       "(Debian: qemu-system-x86, ipxe-qemu and ovmf)"
     exit 0
   done
@@ -39,7 +39,7 @@ vm() {
 
 # uefi_vm NAME NUMBER OPTION...: one whose firmware is OVMF. It speaks PXE itself if the card has no
 # ROM; later versions only with a source of random numbers. Nothing but an application of
-# tests/netns/uefi_application.py ends the machine.
+# tests/vm/uefi_application.py ends the machine.
 uefi_vm() {
   cp "$OVMF/OVMF_VARS.fd" "$LAB/$1.vars"
   NIC=virtio-net-pci,romfile= vm "$1" "$2" -m 256 -no-reboot \
@@ -49,5 +49,5 @@ uefi_vm() {
 }
 
 # tftp_serve GUEST FILE...: a TFTP server there; `wanted` tells the names that it was asked for.
-tftp_serve() { spawn "$1" tftp /usr/bin/python3 "$ROOT/tests/netns/tftp.py" "${@:2}"; }
+tftp_serve() { spawn "$1" tftp /usr/bin/python3 "$ROOT/tests/vm/tftp.py" "${@:2}"; }
 wanted() { sed -n 's/^wanted: //p' "$LAB/log/tftp" | awk '!seen[$0]++' | paste -sd' '; }

@@ -520,7 +520,7 @@ const WITNESSES: &[(&str, &str)] = &[
     ("E8", "tests/mutations.rs"),
     ("A1", "tests/netns/life_dhclient.sh"),
     ("A6", "tests/netns/decline.sh"),
-    ("A15", "tests/netns/boot.sh"),
+    ("A15", "tests/vm/boot.sh"),
     ("A17", "tests/netns/dhcpcd.sh"),
     ("C3", "src/nd/schedule.rs"),
     ("C4", "src/nd/withdrawals.rs"),

@@ -21,7 +21,7 @@ leasehold_start
 
 link_up tftp
 on tftp ip address add 2001:db8:20::5/64 dev eth0 nodad
-/usr/bin/python3 "$ROOT/tests/netns/uefi_application.py" "$LAB/first.efi"
+/usr/bin/python3 "$ROOT/tests/vm/uefi_application.py" "$LAB/first.efi"
 tftp_serve tftp "$LAB/first.efi"
 spawn node dhcpv6 tcpdump -Z root -U -l -n -vvv -i any udp port 546 or udp port 547
 wait_for "$LIMIT" grep -q 'listening on' "$LAB/log/dhcpv6" || die "tcpdump does not listen"

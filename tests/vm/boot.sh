@@ -33,7 +33,7 @@ cat >"$LAB/first.ipxe" <<'SCRIPT'
 #!ipxe
 imgfetch tftp://${next-server}/${filename}/${net0/ip}/${net0/netmask}/${net0/gateway}/${hostname}
 SCRIPT
-/usr/bin/python3 "$ROOT/tests/netns/uefi_application.py" "$LAB/first.efi"
+/usr/bin/python3 "$ROOT/tests/vm/uefi_application.py" "$LAB/first.efi"
 tftp_serve tftp "$LAB/first.ipxe" "$LAB/first.efi"
 
 vm db-1 9 -cpu qemu64 -m 512 -boot order=n
