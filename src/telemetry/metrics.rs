@@ -8,9 +8,6 @@ mod counters;
 mod gauges;
 mod text;
 
-#[cfg(test)]
-mod tests;
-
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -223,3 +220,6 @@ const REPLY_BUCKETS: [f64; 12] = [
 /// From a commit on fast storage to a disk that hangs, in seconds.
 const STORE_BUCKETS: [f64; 11] =
     [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0];
+
+#[cfg(test)]
+mod tests;
