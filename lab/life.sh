@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # The life of a DHCPv4 lease, step by step, as it goes over the guest's port. Source it after lib.sh.
 #
+#   life_begins GUEST         makes the node, the guest and leases by $TIMES, and records
 #   record GUEST              writes down what goes over its port; `tape GUEST` shows it, decoded
 #   mark GUEST                what is on the tape so far counts no more
 #   heard GUEST LINE          whether a message is on it; LINE is a pattern of `[[ == ]]`
@@ -24,6 +25,14 @@ TIMES='s/^lease-time = .*/lease-time = "60s"\nrenew-time = "3s"\nrebind-time = "
 NO_ROUTER='s/^mac = .*/&\nanswer = false\nannounce = false/'
 
 declare -A MARK=()
+
+life_begins() {
+  node_up
+  guest "$1"
+  configure "$TIMES"
+  leasehold_start
+  record "$1"
+}
 
 # ------------------------------------------------------------------------------- the tape
 

@@ -5,8 +5,7 @@
 //! nobody else's, and what a killed test leaves behind vanishes.
 
 #![cfg(feature = "etcd")]
-// It measures real time, and waits for real programs.
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::disallowed_methods, reason = "it waits for real programs")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -6,8 +6,7 @@
 //! faults, `make chaos` with many: `LEASEHOLD_ETCD_FAULTS` and `LEASEHOLD_CHAOS_SEED`.
 
 #![cfg(feature = "etcd")]
-// It measures real time, and waits for real programs.
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::disallowed_methods, reason = "it waits for real programs")]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;

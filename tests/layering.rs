@@ -72,6 +72,44 @@ fn no_file_passes_six_hundred_lines_of_code() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+/// Whoever adds a module says what it is for, and whether it is pure.
+#[test]
+fn every_module_is_on_the_map_and_the_pure_ones_are_checked() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |file: &str| fs::read_to_string(root.join(file)).expect("the file can be read");
+    let text = read("src/lib.rs");
+    let (core, shell) = text.split_once("// The shell.").expect("lib.rs has two halves");
+    let modules = |half: &str| -> Vec<String> {
+        let name = |line: &str| Some(line.strip_prefix("pub mod ")?.strip_suffix(';')?.to_owned());
+        half.lines().filter_map(name).collect()
+    };
+    let pure: Vec<&str> = PURE.iter().map(|part| part.trim_end_matches(".rs")).collect();
+    assert_eq!(modules(core), pure);
+    let map = read("ARCHITECTURE.md");
+    for module in [modules(core), modules(shell)].concat() {
+        let is_named = [format!("`{module}/`"), format!("`{module}.rs`")];
+        assert!(is_named.iter().any(|name| map.contains(name)), "ARCHITECTURE.md: no {module}");
+    }
+}
+
+/// What is read up to the tests is all there is to read.
+#[test]
+fn tests_stand_at_the_foot_of_their_file() {
+    let mut faults = Vec::new();
+    for file in rust_files(&source()) {
+        let text = fs::read_to_string(&file).expect("a source file can be read");
+        let mut lines = text.lines().skip_while(|line| line.trim() != TESTS).skip(1);
+        let opens = lines
+            .next()
+            .is_none_or(|line| line.trim_start_matches("pub(crate) ").starts_with("mod "));
+        let starts = |line: &str| ITEMS.iter().any(|item| line.starts_with(item));
+        if !opens || lines.any(starts) {
+            faults.push(format!("{}: code stands below or between its tests", file.display()));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
 /// Tells whether a line names `package` as a path's root: `ipnet::` does not name `pnet`.
 fn names(line: &str, package: &str) -> bool {
     line.match_indices(&format!("{package}::"))
@@ -102,10 +140,32 @@ fn code_lines(file: &Path) -> Vec<(usize, String)> {
     text.lines()
         .enumerate()
         .map(|(index, line)| (index + 1, line.trim().to_owned()))
-        .take_while(|(_, line)| line != "#[cfg(test)]")
+        .take_while(|(_, line)| line != TESTS)
         .filter(|(_, line)| !line.is_empty() && !line.starts_with("//"))
         .collect()
 }
+
+/// Where a file's tests begin.
+const TESTS: &str = "#[cfg(test)]";
+
+/// How an item of a module's own begins.
+const ITEMS: &[&str] = &[
+    "pub ",
+    "pub(",
+    "fn ",
+    "async fn ",
+    "impl ",
+    "impl<",
+    "struct ",
+    "enum ",
+    "trait ",
+    "type ",
+    "const ",
+    "static ",
+    "use ",
+    "mod ",
+    "#[",
+];
 
 /// Files and folders that perform no I/O and read no clock.
 const PURE: &[&str] = &[
@@ -153,7 +213,12 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("toml", &["config"]),
     ("rtnetlink", &["net"]),
     ("pcap_parser", &["replay"]),
-    ("csv::", &["cli"]),
+    ("csv", &["cli"]),
+    ("comfy_table", &["cli"]),
+    ("indicatif", &["cli"]),
+    ("etcd_client", &["store"]),
+    ("hyper", &["telemetry"]),
+    ("caps", &["broker", "sandbox.rs"]),
     ("roxmltree", &["cli"]),
 ];
 

@@ -20,8 +20,7 @@
 //! | rdisc6 | `advertisements` | `advertisements` | `rdisc6_and_slaac` | - | `ipv6_only`, PREF64 |
 //! | radvdump | `radvdump` | `radvdump` | - | - | - |
 
-// It measures real time: that is what it is for.
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::disallowed_methods, reason = "it measures real time: that is what it is for")]
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -66,30 +65,33 @@ scenarios! {
     life_networkd,
     life_networkmanager,
     decline,
-    // What happens around them.
+    // Leases over the years: the store in trouble, admins, a full range.
     restart,
-    etcd,
+    leases,
     reclaim,
+    etcd,
     store_full,
     store_readonly,
     store_trouble,
     store_damaged,
+    // Ports come, go, move and are many.
     replug,
+    migration,
     netdev,
     switch_away,
     ports_many,
     storm,
     vlan_and_offload,
+    // What the router is said to be, and what no guest may do.
     advertisements,
     radvdump,
     answer_ping,
     isolation,
-    migration,
     flood,
     consume,
+    // The daemon and who runs it.
     reload,
     explain,
-    leases,
     unprivileged,
     signals,
 }

@@ -5,8 +5,7 @@
 //! `make test-vm`. What a machine cannot run says why, on a line that begins with `SKIPPED`; so run
 //! them with `--nocapture`.
 
-// It measures real time: that is what it is for.
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::disallowed_methods, reason = "it measures real time: that is what it is for")]
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};

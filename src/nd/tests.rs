@@ -1,14 +1,9 @@
 //! What is said to each kind of message.
 
-use std::sync::Arc;
-
 use proptest::prelude::*;
 
 use super::*;
-use crate::network::{
-    AddressMode, Gateway, Ipv4Parameters, Ipv6Parameters, Lifetime, Mask, Parameters,
-    RouterAdvertisement, RouterPreference,
-};
+use crate::network::{self, Gateway, Ipv6Parameters, Parameters, RouterAdvertisement};
 use crate::outcome::Note;
 use crate::reply::Reply;
 use crate::wire::{Link, Mac};
@@ -24,16 +19,8 @@ pub(super) fn gateway_v6() -> Ipv6Addr {
 
 /// Makes what a network with a gateway of its own gives to one NIC: stateful, no DNS, no MTU.
 pub(super) fn parameters() -> Parameters {
+    let ra = network::tests::advertisement();
     Parameters {
-        hostname: None,
-        domain: None,
-        search: Vec::new(),
-        dns: Vec::new(),
-        ntp: Vec::new(),
-        mtu: None,
-        captive_portal: None,
-        resolvers: Vec::new(),
-        boot: Arc::default(),
         gateway: Gateway {
             source_mac: GATEWAY_MAC,
             mac_given: true,
@@ -42,50 +29,12 @@ pub(super) fn parameters() -> Parameters {
             announce: true,
             retire: Vec::new(),
         },
-        ipv4: Some(Ipv4Parameters {
-            subnet: "10.20.0.0/16".parse().unwrap(),
-            gateway: Some(GATEWAY_V4),
-            server_id: GATEWAY_V4,
-            address: Some(GUEST_V4),
-            lease_time: Lifetime(3_600),
-            renew_time: None,
-            rebind_time: None,
-            mask: Mask::Subnet,
-            routes: Vec::new(),
-            rapid_commit: false,
-            ipv6_only_wait: None,
-            auto_configure: None,
-            options: Vec::new(),
-        }),
+        ipv4: Some(network::tests::ipv4_parameters(GUEST_V4)),
         ipv6: Some(Ipv6Parameters {
-            subnet: "2001:db8:20::/64".parse().unwrap(),
-            gateway: Some(gateway_v6()),
-            link_local: gateway_v6(),
-            address: Some("2001:db8:20::5".parse().unwrap()),
-            delegated: None,
-            mode: AddressMode::Stateful,
-            preferred_lifetime: Lifetime(3_600),
-            valid_lifetime: Lifetime(7_200),
-            renew_time: Lifetime(1_800),
-            rebind_time: Lifetime(2_880),
-            rapid_commit: false,
-            server_preference: None,
-            information_refresh_time: None,
-            solicit_max_retry: None,
-            information_max_retry: None,
-            prefixes: Vec::new(),
-            routes: Vec::new(),
-            ra: RouterAdvertisement {
-                router_lifetime: 1_800,
-                hop_limit: 64,
-                preference: RouterPreference::Medium,
-                interval: Some((200, 600)),
-                dns_lifetime: Lifetime(1_800),
-                pref64: None,
-            },
-            options: Vec::new(),
+            ra: RouterAdvertisement { interval: Some((200, 600)), ..ra },
+            ..network::tests::ipv6_parameters("2001:db8:20::5")
         }),
-        server_duid: [0; 18],
+        ..network::tests::parameters()
     }
 }
 

@@ -3,10 +3,9 @@ use std::net::IpAddr;
 use super::*;
 use crate::binding::PortFacts;
 use crate::lease::{Lease, LeaseKey};
-use crate::network::tests::network;
+use crate::network::tests::{advertisement, ipv6, network};
 use crate::network::{
-    AddressMode, Ipv4Route, Ipv6Network, Lifetime, Network, Pool, RouterAdvertisement,
-    RouterPreference,
+    AddressMode, Ipv4Route, Ipv6Network, Network, RouterAdvertisement, RouterPreference,
 };
 use crate::time::Wall;
 
@@ -26,31 +25,10 @@ fn both_families(mode: AddressMode) -> Network {
         }];
     }
     blue.ipv6 = Some(Ipv6Network {
-        subnet: "2001:db8::/64".parse().unwrap(),
         gateway: Some("fe80::1".parse().unwrap()),
-        pool: Pool::default(),
-        delegation: None,
         mode,
-        preferred_lifetime: Lifetime(3_600),
-        valid_lifetime: Lifetime(7_200),
-        renew_time: Lifetime(1_800),
-        rebind_time: Lifetime(2_880),
-        rapid_commit: false,
-        server_preference: None,
-        information_refresh_time: None,
-        solicit_max_retry: None,
-        information_max_retry: None,
-        prefixes: Vec::new(),
-        routes: Vec::new(),
-        ra: RouterAdvertisement {
-            router_lifetime: 1_800,
-            hop_limit: 64,
-            preference: RouterPreference::High,
-            interval: None,
-            dns_lifetime: Lifetime(1_800),
-            pref64: None,
-        },
-        options: Vec::new(),
+        ra: RouterAdvertisement { preference: RouterPreference::High, ..advertisement() },
+        ..ipv6(None)
     });
     blue
 }

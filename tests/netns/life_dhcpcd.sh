@@ -3,11 +3,7 @@
 . "$(dirname "$0")/../../lab/lib.sh"
 . "$(dirname "$0")/../../lab/life.sh"
 
-node_up
-guest db-1
-configure "$TIMES"
-leasehold_start
-record db-1
+life_begins db-1
 
 run_dhcpcd db-1 -4
 step_boot db-1

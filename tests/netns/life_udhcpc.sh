@@ -5,13 +5,9 @@
 . "$(dirname "$0")/../../lab/lib.sh"
 . "$(dirname "$0")/../../lab/life.sh"
 
-node_up
-guest db-1
 TIMES=${TIMES/60s/30s}
 LEASE=30
-configure "$TIMES"
-leasehold_start
-record db-1
+life_begins db-1
 
 run_udhcpc db-1
 step_boot db-1

@@ -13,7 +13,7 @@ expect "MTU" 1450 seen db-1 udhcpc mtu
 
 configure 's/^mtu = .*/mtu = 1400/; s/^dns = .*/dns = ["10.20.0.54", "10.20.0.55"]/'
 kill -HUP "$LEASEHOLD_PID"
-# renewed KEY: what a renewal says now.
+# renewed KEY: what a renewal says now; `expect` renews again while it is not what is wanted.
 renewed() { renew db-1; sleep 0.2; seen db-1 udhcpc "$1"; }
 expect "MTU of a renewal after SIGHUP" 1400 renewed mtu
 expect "name servers" "10.20.0.54 10.20.0.55" renewed dns

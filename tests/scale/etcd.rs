@@ -1,5 +1,4 @@
-// It waits for a real program.
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::disallowed_methods, reason = "it waits for a real program")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

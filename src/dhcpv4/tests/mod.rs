@@ -10,7 +10,6 @@ mod states;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
-use std::sync::Arc;
 
 use dhcproto::v4::{self, DhcpOption, MessageType, OptionCode};
 use dhcproto::{Decodable, Decoder, Encodable};
@@ -19,13 +18,12 @@ use proptest::test_runner::{Config, RngSeed};
 
 use super::*;
 use crate::network::{
-    BootRule, DomainName, Gateway, Hostname, Ipv4Parameters, Ipv4Route, Lifetime, Mask, RawOption,
+    self, BootRule, DomainName, Hostname, Ipv4Parameters, Ipv4Route, Lifetime, Mask, RawOption,
 };
 use crate::outcome::{Message, Note};
 use crate::wire::{Link, Mac};
 
 const MAC: Mac = Mac([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
-const ROUTER_MAC: Mac = Mac([0x0a, 0x58, 10, 20, 0, 1]);
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 20, 0, 1);
 const OWN: Ipv4Addr = Ipv4Addr::new(10, 20, 1, 7);
 const OTHERS: Ipv4Addr = Ipv4Addr::new(10, 20, 1, 8);
@@ -43,37 +41,16 @@ fn parameters() -> Parameters {
         dns: ["10.20.0.53", "2001:db8::53", "10.20.0.54"].map(|ip| ip.parse().unwrap()).to_vec(),
         ntp: vec!["10.20.0.123".parse::<IpAddr>().unwrap()],
         mtu: Some(1450),
-        captive_portal: None,
-        resolvers: Vec::new(),
-        boot: Arc::default(),
-        gateway: Gateway {
-            source_mac: ROUTER_MAC,
-            mac_given: false,
-            answer: false,
-            answer_ping: false,
-            announce: false,
-            retire: Vec::new(),
-        },
         ipv4: Some(Ipv4Parameters {
-            subnet: "10.20.0.0/16".parse().unwrap(),
-            gateway: Some(SERVER),
-            server_id: SERVER,
-            address: Some(OWN),
-            lease_time: Lifetime(3600),
             renew_time: Some(1800),
             rebind_time: Some(3150),
-            mask: Mask::Subnet,
             routes: vec![Ipv4Route {
                 to: "10.128.0.0/9".parse().unwrap(),
                 via: Ipv4Addr::new(10, 20, 0, 254),
             }],
-            rapid_commit: false,
-            ipv6_only_wait: None,
-            auto_configure: None,
-            options: Vec::new(),
+            ..network::tests::ipv4_parameters(OWN)
         }),
-        ipv6: None,
-        server_duid: [0; 18],
+        ..network::tests::parameters()
     }
 }
 

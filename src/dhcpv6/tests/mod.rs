@@ -8,7 +8,6 @@ mod reply_options;
 mod validation;
 
 use std::net::Ipv6Addr;
-use std::sync::Arc;
 
 use dhcproto::v6::{
     DhcpOption, DhcpOptions, IAAddr, IANA, IAPD, IAPrefix, IATA, Message as Oracle, MessageType,
@@ -19,9 +18,7 @@ use proptest::prelude::*;
 
 use super::options::code;
 use super::*;
-use crate::network::{
-    Gateway, Hostname, Ipv6Parameters, RawOption, RouterAdvertisement, RouterPreference,
-};
+use crate::network::{self, Hostname, Ipv6Parameters, RawOption};
 use crate::outcome::{Message, Note};
 use crate::wire::bytes::Reader;
 use crate::wire::{Link, Mac};
@@ -46,48 +43,12 @@ fn parameters() -> Parameters {
         search: vec!["blue.example".parse().unwrap(), "corp.example".parse().unwrap()],
         dns: vec!["192.0.2.53".parse().unwrap(), "2001:db8::53".parse().unwrap()],
         ntp: vec!["192.0.2.123".parse().unwrap(), "2001:db8::123".parse().unwrap()],
-        mtu: None,
-        captive_portal: None,
-        resolvers: Vec::new(),
-        boot: Arc::default(),
-        gateway: Gateway {
-            source_mac: Mac([2, 0, 0, 0, 0, 1]),
-            mac_given: true,
-            answer: true,
-            answer_ping: true,
-            announce: true,
-            retire: Vec::new(),
-        },
-        ipv4: None,
         ipv6: Some(Ipv6Parameters {
-            subnet: "2001:db8:20::/64".parse().unwrap(),
-            gateway: Some(ip("fe80::1")),
-            link_local: ip("fe80::1"),
-            address: Some(ip(ADDRESS)),
             delegated: Some("2001:db8:4000::/56".parse().unwrap()),
-            mode: AddressMode::Stateful,
-            preferred_lifetime: Lifetime(3_600),
-            valid_lifetime: Lifetime(7_200),
-            renew_time: Lifetime(1_800),
-            rebind_time: Lifetime(2_880),
-            rapid_commit: false,
-            server_preference: None,
-            information_refresh_time: None,
-            solicit_max_retry: None,
-            information_max_retry: None,
-            prefixes: Vec::new(),
-            routes: Vec::new(),
-            ra: RouterAdvertisement {
-                router_lifetime: 1_800,
-                hop_limit: 64,
-                preference: RouterPreference::Medium,
-                interval: None,
-                dns_lifetime: Lifetime(1_800),
-                pref64: None,
-            },
-            options: Vec::new(),
+            ..network::tests::ipv6_parameters(ADDRESS)
         }),
         server_duid: SERVER,
+        ..network::tests::parameters()
     }
 }
 
