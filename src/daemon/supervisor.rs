@@ -341,7 +341,7 @@ impl Supervisor {
         let key = service.key.clone();
         match event {
             PortEvent::Seen => {
-                if self.table.seen(&key, clock::wall(), SEEN_GRANULARITY).is_some() {
+                if self.table.seen(&key, clock::wall(), self.seen_granularity()) {
                     self.writes.note(&key, LeaseChange::Details);
                     self.write();
                 }
@@ -662,9 +662,6 @@ const RULES_END_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long gauges may lag behind.
 const GAUGE_DELAY: Duration = Duration::from_millis(200);
-
-/// How often "last seen" is written down, in seconds.
-pub(super) const SEEN_GRANULARITY: u64 = 60;
 
 /// Until when, on a clock that starts with this program, ports that come up were there before it.
 const STARTED: Mono = Mono::from_millis(10_000);
