@@ -9,10 +9,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::TcpStream;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -242,6 +244,148 @@ in_a_world! {
         let node = node.restart();
         assert_eq!(node.table.iter().cloned().collect::<Vec<_>>(), leases);
         assert_eq!(every_lease(&cluster), leases);
+    }
+
+    fn a_lease_is_durable_only_once_the_copy_has_it_too() {
+        let mut cluster = Cluster::start(1, &[]);
+        let mut node = Node::new("node-a", cluster.config());
+        node.serve("demo/web-1").unwrap();
+        let [file, aside] = ["leases.sqlite", "aside"].map(|name| node.path.join(name));
+        fs::rename(&file, &aside).unwrap();
+        let error = node.try_serve("demo/web-2").unwrap_err();
+        assert!(error.0.contains("leases.sqlite"), "{error}");
+        // etcd has it, and the copy not: it must not be served yet, however often it is asked for.
+        let leases = every_lease(&cluster);
+        let second = leases.iter().find(|lease| lease.key == key("demo/web-2")).unwrap();
+        let put = || vec![Change::Put(second.clone())];
+        assert!(node.write(put()).is_err());
+        // A change of it since then is no other node's.
+        let changed = Lease { hostname: Some("web-2".to_owned()), ..second.clone() };
+        assert!(node.write(vec![Change::Put(changed.clone())]).is_err());
+        fs::rename(&aside, &file).unwrap();
+        assert_eq!(node.write(vec![Change::Put(changed.clone())]), Ok(true));
+        cluster.kill(0);
+        let node = node.restart();
+        assert_eq!(node.table.get(&changed.key), Some(&changed));
+    }
+
+    fn what_was_given_up_is_not_served_again_although_etcd_never_confirmed_it() {
+        let mut cluster = Cluster::start(1, &[]);
+        let line = Line::start(port(0));
+        let etcd = Etcd { endpoints: vec![line.endpoint.clone()], ..cluster.config() };
+        let mut node = Node::new("node-a", etcd);
+        let released = node.serve("demo/released").unwrap();
+        let moved = node.serve("demo/moved").unwrap();
+        let stays = node.serve("demo/stays").unwrap();
+        line.is_deaf.store(true, Ordering::Relaxed);
+        assert!(node.write(vec![Change::Delete(released.key.clone())]).is_err());
+        let elsewhere = Lease { ipv4: Some([10, 20, 0, 9].into()), ..moved.clone() };
+        assert!(node.write(vec![Change::Put(elsewhere.clone())]).is_err());
+        // etcd did both, so their addresses are anybody's.
+        let mut there = Node::new("node-b", cluster.config());
+        let taken = [("demo/other-1", &released), ("demo/other-2", &moved)];
+        let taken = taken.map(|(vm, lease)| Change::Put(Lease { key: key(vm), ..lease.clone() }));
+        assert_eq!(there.write(taken.into()), Ok(true));
+        cluster.kill(0);
+        let mut node = node.restart();
+        assert_eq!(node.table.iter().collect::<Vec<_>>(), [&stays]);
+        // Once etcd is heard again, each has what it has there.
+        line.is_deaf.store(false, Ordering::Relaxed);
+        cluster.run(0);
+        assert_eq!(node.serve("demo/moved").map(|lease| lease.ipv4), Some(elsewhere.ipv4));
+        assert_ne!(node.serve("demo/released").and_then(|lease| lease.ipv4), released.ipv4);
+    }
+
+    fn what_was_given_up_in_vain_is_copied_again() {
+        let mut cluster = Cluster::start(1, &[]);
+        let mut node = Node::new("node-a", cluster.config());
+        let first = node.serve("demo/web-1").unwrap();
+        cluster.kill(0);
+        let other = Lease { ipv4: Some([10, 20, 0, 9].into()), ..first.clone() };
+        assert!(node.write(vec![Change::Put(other)]).is_err());
+        cluster.run(0);
+        // The admin has thought better of it.
+        assert_eq!(node.write(vec![Change::Put(first.clone())]), Ok(true));
+        cluster.kill(0);
+        let node = node.restart();
+        assert_eq!(node.table.iter().collect::<Vec<_>>(), [&first]);
+    }
+
+    fn a_lease_that_went_elsewhere_is_written_again_where_its_vm_is() {
+        let cluster = Cluster::start(1, &[]);
+        let mut here = Node::new("node-a", cluster.config());
+        let mut there = Node::new("node-b", cluster.config());
+        let lease = here.serve("demo/web-1").unwrap();
+        let mut news = here.store.watch().unwrap();
+        there.find(&[Wanted::Lease(lease.key.clone())]);
+        there.write(vec![Change::Delete(lease.key.clone())]).unwrap();
+        here.runtime.block_on(async {
+            loop {
+                let said = tokio::time::timeout(PATIENCE, news.recv()).await;
+                if said.unwrap() == Some(News::Lease(lease.key.clone(), None)) {
+                    return;
+                }
+            }
+        });
+        assert_eq!(every_lease(&cluster), []);
+        assert_eq!(here.write(vec![Change::Put(lease.clone())]), Ok(true));
+        assert_eq!(every_lease(&cluster), [lease]);
+    }
+
+    fn a_lease_that_another_node_serves_is_not_deleted_by_one_that_missed_it() {
+        let mut cluster = Cluster::start(1, &[]);
+        let mut here = Node::new("node-a", cluster.config());
+        here.serve("demo/web-1").unwrap();
+        cluster.kill(0);
+        let mut here = here.restart();
+        cluster.run(0);
+        let mut there = Node::new("node-b", cluster.config());
+        let served = there.serve("demo/web-1").unwrap();
+        assert_eq!(here.write(vec![Change::Delete(key("demo/web-1"))]), Ok(false));
+        assert_eq!(every_lease(&cluster), std::slice::from_ref(&served));
+        // Now it knows, and what it wants it gets.
+        assert_eq!(here.table.get(&served.key), Some(&served));
+        assert_eq!(here.write(vec![Change::Delete(key("demo/web-1"))]), Ok(true));
+        assert_eq!(every_lease(&cluster), []);
+    }
+
+    fn nothing_is_held_for_whichever_nic_once_another_node_serves_one() {
+        let cluster = Cluster::start(1, &[]);
+        let mut here = Node::new("node-a", cluster.config());
+        let mut there = Node::new("node-b", cluster.config());
+        // The other node is ahead, and this one has not heard of it.
+        let served = there.serve("demo/web-1").unwrap();
+        let other = there.serve("demo/web-2").unwrap();
+        let any = key("demo/web-1").for_any_nic();
+        let held: Holding = "10.20.0.7".parse().unwrap();
+        let hold = Edit::Hold { key: any.clone(), holdings: vec![held], hostname: None };
+        assert_eq!(here.edit(std::slice::from_ref(&hold)), Err("refused".to_owned()));
+        // Together with another lease, in one transaction, it is the same.
+        let holding = Holding::Address(other.ipv4.unwrap().into());
+        here.find(&[Wanted::Holder(other.key.network.clone(), holding)]);
+        let moved = Edit::Move { key: any.clone(), holding };
+        assert_eq!(here.edit(&[moved]), Err("refused".to_owned()));
+        assert_eq!(every_lease(&cluster), [served.clone(), other]);
+        here.find(&[Wanted::Vm(any)]);
+        assert_eq!(here.edit(&[hold]), Ok(()));
+        let leases = every_lease(&cluster);
+        assert_eq!((&leases[0].key, leases[0].ipv4), (&served.key, Some([10, 20, 0, 7].into())));
+    }
+
+    fn leases_with_the_longest_names_are_listed() {
+        let cluster = Cluster::start(1, &[]);
+        let mut node = Node::new("node-a", cluster.config());
+        let occasion = Occasion { node: "node-a", wall: Wall(1_000) };
+        let first = node.table.assign(&node.network, &key("demo/web-1"), occasion).lease;
+        let lease = |number: u32| {
+            // Each slash is three characters of the key.
+            let name = format!("{number:/>253}");
+            let key = LeaseKey { nic: name.parse().unwrap(), ..key(&name) };
+            Lease { key, ipv4: None, hostname: Some("h".repeat(253)), ..first.clone() }
+        };
+        let leases: Vec<Lease> = (0..2_000).map(lease).collect();
+        assert_eq!(node.write(leases.iter().cloned().map(Change::Put).collect()), Ok(true));
+        assert_eq!(every_lease(&cluster).len(), leases.len());
     }
 
     fn of_three_members_one_may_be_killed_and_one_be_cut_off_and_healed() {
@@ -562,6 +706,43 @@ impl Cluster {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         (output.status.success(), text + &String::from_utf8_lossy(&output.stderr))
     }
+}
+
+/// A line to a member, on which its answers can be lost while it hears everything.
+struct Line {
+    endpoint: String,
+    is_deaf: Arc<AtomicBool>,
+}
+
+impl Line {
+    fn start(member: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let is_deaf = Arc::new(AtomicBool::new(false));
+        let deaf = Arc::clone(&is_deaf);
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                let client = client.unwrap();
+                let Ok(member) = TcpStream::connect(("127.0.0.1", member)) else { continue };
+                let (from, to) = (client.try_clone().unwrap(), member.try_clone().unwrap());
+                thread::spawn(move || carry(from, to, &AtomicBool::new(false)));
+                let deaf = Arc::clone(&deaf);
+                thread::spawn(move || carry(member, client, &deaf));
+            }
+        });
+        Self { endpoint, is_deaf }
+    }
+}
+
+/// Carries bytes one way until either end is closed, or drops them.
+fn carry(mut from: TcpStream, mut to: TcpStream, is_deaf: &AtomicBool) {
+    let mut bytes = [0; 4_096];
+    while let Ok(count @ 1..) = from.read(&mut bytes) {
+        if !is_deaf.load(Ordering::Relaxed) && to.write_all(&bytes[..count]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
 }
 
 fn port(member: usize) -> u16 {

@@ -207,18 +207,16 @@ impl<'a> Node<'a> {
             let found = table.get(key).and_then(|lease| lease.ipv4);
             assert_eq!(found, Some(*address), "{}: {key:?} after a restart", self.name);
         }
-        // Beside these there may be leases whose write was not confirmed, and was made.
+        // Beside these there may be leases whose write was not confirmed, and was made. Whatever
+        // there is, is served: also what was to be released, if it is still there.
         let found: Vec<(LeaseKey, Ipv4Addr)> =
             table.iter().map(|lease| (lease.key.clone(), lease.ipv4.unwrap())).collect();
         self.table = table;
         self.store = Some(store);
         for (key, address) in found {
-            if self.leaving.contains(&key) {
-                self.table.remove(&key);
-            } else {
-                self.held.show(&key, address);
-                self.durable.insert(key, address);
-            }
+            self.leaving.remove(&key);
+            self.held.show(&key, address);
+            self.durable.insert(key, address);
         }
     }
 

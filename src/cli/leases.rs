@@ -4,6 +4,7 @@ mod edit;
 mod export;
 mod import;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use super::table::{or_dash, render};
@@ -123,7 +124,11 @@ fn list(rows: &[LeaseRow], filters: &Filters) -> Result<(), Failure> {
 
 /// Asks the daemon; where none runs, reads its store.
 pub(super) fn rows(path: &Path) -> Result<Vec<LeaseRow>, Failure> {
-    if let Some(rows) = from_shared(path) {
+    if let Some(mut rows) = from_shared(path) {
+        // Without a daemon on this node the shared table is all there is.
+        if let Ok(Answer::Leases(here)) = client::ask(&client::socket(path)?, &Request::Leases) {
+            add_what_is_known_here(&mut rows, here);
+        }
         return Ok(rows);
     }
     match client::ask(&client::socket(path)?, &Request::Leases) {
@@ -143,6 +148,19 @@ fn from_shared(path: &Path) -> Option<Vec<LeaseRow>> {
             eprintln!("leasehold: {error}; this is what this node knows");
             None
         }
+    }
+}
+
+/// Adds to rows of the shared table what only the node of a VM knows: the addresses that its guest
+/// registered (RFC 9686), and when it was last heard.
+fn add_what_is_known_here(rows: &mut [LeaseRow], here: Vec<LeaseRow>) {
+    let name = |row: &LeaseRow| (row.network.clone(), row.vm.clone(), row.nic.clone());
+    let mut here: HashMap<_, _> = here.into_iter().map(|row| (name(&row), row)).collect();
+    for row in rows {
+        let Some(known) = here.remove(&name(row)) else { continue };
+        row.registered = known.registered;
+        // Both are written in UTC, with as many digits: the later one is the greater text.
+        row.last_seen = known.last_seen.max(row.last_seen.take());
     }
 }
 
@@ -252,4 +270,56 @@ fn registered(row: &RegisteredRow) -> String {
     };
     let RegisteredRow { address, preferred, valid } = row;
     format!("registered {address}, preferred {}, valid {}\n", time(*preferred), time(*valid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(vm: &str, last_seen: Option<u64>) -> LeaseRow {
+        LeaseRow::from(&Lease {
+            key: LeaseKey {
+                network: "blue".parse().unwrap(),
+                vm: vm.parse().unwrap(),
+                nic: "eth0".parse().unwrap(),
+            },
+            ipv4: None,
+            ipv6: None,
+            prefix: None,
+            hostname: None,
+            created: Wall(0),
+            node: "node-a".to_owned(),
+            arrived: None,
+            last_seen: last_seen.map(Wall),
+            conflict: false,
+        })
+    }
+
+    #[test]
+    fn what_the_node_of_a_vm_knows_is_added_to_the_shared_table_and_nothing_taken_from_it() {
+        let registered = vec![RegisteredRow {
+            address: "2001:db8::1".to_owned(),
+            preferred: None,
+            valid: Some(60),
+        }];
+        let here = vec![
+            LeaseRow { registered: registered.clone(), ..row("demo/a", Some(90)) },
+            row("demo/b", Some(90)),
+            row("demo/c", None),
+            // Released a moment ago.
+            row("demo/gone", Some(90)),
+        ];
+        let shared =
+            [("demo/a", None), ("demo/b", Some(95)), ("demo/c", Some(80)), ("demo/d", Some(70))];
+        let mut rows = shared.map(|(vm, seen)| row(vm, seen));
+        add_what_is_known_here(&mut rows, here);
+        let expected = [
+            LeaseRow { registered, ..row("demo/a", Some(90)) },
+            row("demo/b", Some(95)),
+            row("demo/c", Some(80)),
+            row("demo/d", Some(70)),
+        ];
+        let words = |row: &LeaseRow| format!("{row:?}");
+        assert_eq!(rows.each_ref().map(words), expected.each_ref().map(words));
+    }
 }

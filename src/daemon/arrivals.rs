@@ -1,6 +1,5 @@
 //! Where a VM is: the port, and the node, whose guest was heard last (clauses D3, D6).
 
-use super::heard::SEEN_GRANULARITY;
 use super::supervisor::Supervisor;
 use crate::clock;
 use crate::lease::{LeaseKey, Occasion};
@@ -11,10 +10,11 @@ impl Supervisor {
     /// a migration, go on being served with the same lease, and wait for their guest again.
     pub(super) async fn arrived(&mut self, interface: &str, key: &LeaseKey, by: Message) {
         let occasion = Occasion { node: &self.config.node, wall: clock::wall() };
-        let before = self.table.arrived(key, occasion, SEEN_GRANULARITY).map(|(node, change)| {
-            self.writes.note(key, change);
-            node
-        });
+        let before =
+            self.table.arrived(key, occasion, ARRIVED_GRANULARITY).map(|(node, change)| {
+                self.writes.note(key, change);
+                node
+            });
         if before.as_ref().is_some_and(|node| *node != self.config.node) {
             self.unwritten_arrivals.insert(key.clone());
         }
@@ -38,7 +38,7 @@ impl Supervisor {
         // The other node wrote something while the arrival here was on its way to the table.
         if self.unwritten_arrivals.contains(key) {
             let occasion = Occasion { node: &self.config.node, wall: clock::wall() };
-            if let Some((_, change)) = self.table.arrived(key, occasion, SEEN_GRANULARITY) {
+            if let Some((_, change)) = self.table.arrived(key, occasion, ARRIVED_GRANULARITY) {
                 self.writes.note(key, change);
             }
             return;
@@ -55,3 +55,6 @@ impl Supervisor {
         }
     }
 }
+
+/// How often an arrival where the VM is already is written down, in seconds.
+const ARRIVED_GRANULARITY: u64 = 60;

@@ -15,6 +15,7 @@ use crate::config::Store;
 use crate::control::{Answer, PortState};
 use crate::lease::{Edit, Lease, LeaseChange, LeaseKey, Occasion};
 use crate::store::{StoreError, Wanted};
+use crate::time::Wall;
 
 /// Edits that wait for the store.
 #[derive(Debug, Default)]
@@ -167,7 +168,7 @@ impl Supervisor {
         }
     }
 
-    /// Names the ports that serve a lease which would go.
+    /// Names the ports that serve a lease which would go, or the node that may.
     fn served(&self, edits: &[Edit]) -> Vec<String> {
         let loses = |edit: &Edit| match edit {
             Edit::Hold { .. } => None,
@@ -179,17 +180,28 @@ impl Supervisor {
                 .cloned(),
         };
         let losing: BTreeSet<LeaseKey> = edits.iter().filter_map(loses).collect();
+        let now = clock::wall();
         let serves = |key: &LeaseKey| {
             self.entries.of(key).find(|interface| {
                 self.entries.get(interface).is_some_and(|entry| entry.state == PortState::Serving)
             })
         };
         let say = |key: &LeaseKey| {
-            let interface = serves(key)?;
-            Some(format!(
-                "{} {} is served on port {interface}; stop the VM first, or add --force",
-                key.vm, key.nic
-            ))
+            let (vm, nic) = (&key.vm, &key.nic);
+            if let Some(interface) = serves(key) {
+                return Some(format!(
+                    "{vm} {nic} is served on port {interface}; stop the VM first, or add --force"
+                ));
+            }
+            let lease = self.table.get(key)?;
+            may_be_served_elsewhere(lease, &self.config.node, (now, self.seen_lag())).then(|| {
+                format!(
+                    "{vm} {nic} was heard on node {node} within the last {minutes} minutes, which \
+                     would write its lease again; stop the VM and release it there, or add --force",
+                    node = lease.node,
+                    minutes = self.seen_lag() / 60,
+                )
+            })
         };
         losing.iter().filter_map(say).collect()
     }
@@ -198,6 +210,13 @@ impl Supervisor {
 /// Tells whether whichever NIC is meant, and this is one of that VM's.
 fn is_of_same_vm(meant: &LeaseKey, nic: &LeaseKey) -> bool {
     meant.nic.is_any() && meant.for_any_nic() == nic.for_any_nic()
+}
+
+/// Tells whether another node serves a lease, as far as can be known: `lag` seconds may pass before it
+/// writes down that it heard the VM.
+fn may_be_served_elsewhere(lease: &Lease, node: &str, (now, lag): (Wall, u64)) -> bool {
+    let is_late = |heard: Wall| now.0.saturating_sub(heard.0) < lag;
+    lag > 0 && lease.node != node && lease.last_seen.max(lease.arrived).is_some_and(is_late)
 }
 
 /// Returns the ports of these leases, and those that wait for an address of their networks.

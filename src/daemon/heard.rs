@@ -18,7 +18,7 @@ impl Supervisor {
         let key = service.key.clone();
         match event {
             PortEvent::Seen => {
-                if self.table.seen(&key, clock::wall(), SEEN_GRANULARITY).is_some() {
+                if self.table.seen(&key, clock::wall(), self.seen_granularity()) {
                     self.writes.note(&key, LeaseChange::Details);
                     self.write();
                 }
@@ -91,6 +91,3 @@ fn family(protocol: Protocol) -> Family {
         Protocol::Dhcpv4 | Protocol::Nd | Protocol::Arp | Protocol::Other => Family::Ipv4,
     }
 }
-
-/// How often "last seen" is written down, in seconds.
-pub(super) const SEEN_GRANULARITY: u64 = 60;

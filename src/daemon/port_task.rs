@@ -121,7 +121,7 @@ impl PortTask {
             taps,
             reports,
             seen_told: None,
-            noted_told: [None; Note::ALL.len()],
+            noted_told: NotesTold::default(),
             registered_told: (now.mono, 0),
             arrival_untold: None,
         };
@@ -190,8 +190,7 @@ struct Port {
     reports: mpsc::Sender<PortReport>,
     /// When the supervisor was last told that the guest spoke.
     seen_told: Option<Mono>,
-    /// When it was last told of each note.
-    noted_told: [Option<Mono>; Note::ALL.len()],
+    noted_told: NotesTold,
     /// Since when how many registrations were told.
     registered_told: (Mono, u8),
     /// The message that showed an arrival, until the supervisor was told.
@@ -411,12 +410,11 @@ impl Port {
         }
         // The supervisor listens to all ports: no guest may take all of its time.
         let Some(note) = turn.note else { return };
-        let told = self.noted_told.get(note.index()).copied().flatten();
-        if is_due(told, now.mono, NOTE_INTERVAL)
-            && self.report(PortEvent::Noted(turn.outcome.protocol, note))
-            && let Some(told) = self.noted_told.get_mut(note.index())
+        let protocol = turn.outcome.protocol;
+        if self.noted_told.is_due(protocol, note, now.mono)
+            && self.report(PortEvent::Noted(protocol, note))
         {
-            *told = Some(now.mono);
+            self.noted_told.tell(protocol, note, now.mono);
         }
     }
 
@@ -437,6 +435,25 @@ impl Port {
     /// Tells the supervisor, if it has room to listen: a packet never waits for it.
     fn report(&self, event: PortEvent) -> bool {
         self.reports.try_send(PortReport { interface: Arc::clone(&self.interface), event }).is_ok()
+    }
+}
+
+/// When the supervisor was last told of each note, apart for each protocol: a guest that declines its
+/// IPv4 address may decline its IPv6 address at once.
+#[derive(Debug, Default)]
+struct NotesTold([[Option<Mono>; Note::ALL.len()]; Protocol::ALL.len()]);
+
+impl NotesTold {
+    fn is_due(&self, protocol: Protocol, note: Note, now: Mono) -> bool {
+        let told = self.0.get(protocol.index()).and_then(|notes| notes.get(note.index()));
+        is_due(told.copied().flatten(), now, NOTE_INTERVAL)
+    }
+
+    fn tell(&mut self, protocol: Protocol, note: Note, now: Mono) {
+        let told = self.0.get_mut(protocol.index()).and_then(|notes| notes.get_mut(note.index()));
+        if let Some(told) = told {
+            *told = Some(now);
+        }
     }
 }
 
@@ -489,7 +506,7 @@ const BATCHES_A_WAKE: usize = 4;
 /// How often a speaking guest is told to the supervisor.
 const SEEN_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How often one kind of note is told to the supervisor. Metrics count every one.
+/// How often one kind of note of one protocol is told to the supervisor. Metrics count every one.
 const NOTE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How many registrations are told to the supervisor in one [`NOTE_INTERVAL`].
@@ -498,3 +515,20 @@ const REGISTRATIONS_MAX: u8 = 16;
 /// How long a port is left alone whose guest sends far more than its rate: 16 frames in each rest
 /// cost nothing, where reading a flood takes a core.
 const FLOOD_REST: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_of_one_protocol_holds_back_none_of_another() {
+        let mut told = NotesTold::default();
+        let at = Mono::from_millis;
+        assert!(told.is_due(Protocol::Dhcpv4, Note::Declined, at(0)));
+        told.tell(Protocol::Dhcpv4, Note::Declined, at(0));
+        assert!(!told.is_due(Protocol::Dhcpv4, Note::Declined, at(999)));
+        assert!(told.is_due(Protocol::Dhcpv6, Note::Declined, at(0)));
+        assert!(told.is_due(Protocol::Dhcpv4, Note::ForeignServer, at(0)));
+        assert!(told.is_due(Protocol::Dhcpv4, Note::Declined, at(1_000)));
+    }
+}

@@ -1,10 +1,12 @@
-//! Addresses of VMs that nobody has seen for long, for newcomers that find the ranges full.
+//! Addresses of VMs that nobody has seen for long, for newcomers that find the ranges full; and how
+//! exactly that is known.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
 use super::supervisor::Supervisor;
 use crate::clock;
+use crate::config::Store;
 use crate::lease::{Assignment, Family, LeaseChange, LeaseKey, NoAddress, Occasion, VmId};
 use crate::network::Network;
 use crate::time::Wall;
@@ -49,7 +51,9 @@ impl Supervisor {
         let Some(reclaim_after) = network.reclaim_after.filter(|_| self.is_ready()) else {
             return false;
         };
-        let before = Wall(wall.0.saturating_sub(reclaim_after.into()));
+        // Another node may have heard the VM since it wrote that down.
+        let before = wall.0.saturating_sub(reclaim_after.into()).saturating_sub(self.seen_lag());
+        let before = Wall(before);
         let ports = self.claims.interfaces().filter_map(|interface| self.claims.port(interface));
         let here: HashSet<&VmId> = ports
             .filter_map(|port| port.identity.as_ref().ok())
@@ -68,6 +72,25 @@ impl Supervisor {
     }
 }
 
+impl Supervisor {
+    /// Returns how often "last seen" is written down, in seconds. A store that nodes share takes
+    /// the writes of all of them.
+    pub(super) fn seen_granularity(&self) -> u64 {
+        match self.config.store {
+            Store::Embedded { .. } | Store::Memory => SEEN_GRANULARITY,
+            Store::Etcd { .. } => SEEN_GRANULARITY_SHARED,
+        }
+    }
+
+    /// Returns for how many seconds another node may have heard a VM without a word in the store.
+    pub(super) fn seen_lag(&self) -> u64 {
+        match self.config.store {
+            Store::Embedded { .. } | Store::Memory => 0,
+            Store::Etcd { .. } => SEEN_GRANULARITY_SHARED.saturating_add(SEEN_GRANULARITY),
+        }
+    }
+}
+
 /// Tells whether a NIC lacks an address that another VM may lose by not being seen.
 pub(super) fn may_be_given_later(network: &Network, assignment: &Assignment) -> bool {
     let lacks = [&assignment.no_ipv4, &assignment.no_ipv6];
@@ -77,3 +100,9 @@ pub(super) fn may_be_given_later(network: &Network, assignment: &Assignment) -> 
 
 /// How often a port without an address looks whether a VM was unseen for long enough by now.
 pub(super) const RECLAIM_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How often "last seen" is written down, in seconds.
+const SEEN_GRANULARITY: u64 = 60;
+
+/// The same in a store that nodes share.
+const SEEN_GRANULARITY_SHARED: u64 = 3_600;

@@ -50,8 +50,10 @@ impl Supervisor {
                     return;
                 }
                 match now {
-                    Some(now) => {
+                    Some(mut now) => {
                         let old = self.table.get(&key);
+                        // What was heard here since is not written down at once.
+                        now.last_seen = now.last_seen.max(old.and_then(|old| old.last_seen));
                         if old == Some(&*now) {
                             return;
                         }

@@ -52,7 +52,7 @@ impl Holding {
     }
 
     /// Takes it out of the lease that holds it.
-    pub(super) const fn take_from(self, lease: &mut Lease) {
+    pub const fn take_from(self, lease: &mut Lease) {
         match self {
             Self::Address(IpAddr::V4(_)) => lease.ipv4 = None,
             Self::Address(IpAddr::V6(_)) => lease.ipv6 = None,

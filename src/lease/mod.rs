@@ -10,6 +10,7 @@ mod name;
 mod outside;
 mod prefix;
 mod runs;
+mod seen;
 mod slots;
 mod table;
 
@@ -66,10 +67,19 @@ pub struct Lease {
     /// When it came to a port there: the last arrival (clause D3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arrived: Option<Wall>,
-    /// When the guest was last heard, to the minute at best: it is not written at every packet.
+    /// When the guest was last heard. On disk, and on other nodes, it is older: it is not written
+    /// at every packet.
     pub last_seen: Option<Wall>,
     /// Whether the guest declined an address as in use by somebody else.
     pub conflict: bool,
+}
+
+impl Lease {
+    /// Tells whether both say the same, whenever the guest was heard.
+    #[must_use]
+    pub fn is_same_but_for_last_seen(&self, other: &Self) -> bool {
+        Self { last_seen: other.last_seen, ..self.clone() } == *other
+    }
 }
 
 /// The addresses and the prefix that a damaged row of a store names: they may be in use.

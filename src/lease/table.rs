@@ -21,7 +21,7 @@ use crate::time::Wall;
 /// Every lease that this node knows.
 #[derive(Debug, Clone, Default)]
 pub struct LeaseTable {
-    leases: Slots,
+    pub(super) leases: Slots,
     ipv4: Holders<Ipv4Addr>,
     ipv6: Holders<Ipv6Addr>,
     prefixes: PrefixHolders,
@@ -276,69 +276,6 @@ impl LeaseTable {
         Some(self.assign_own(network, key, occasion).lease)
     }
 
-    /// Returns whose lease may go when a newcomer finds the ranges of `family` full: of the leases
-    /// that hold an address of them and were last heard before `before`, the one unseen for
-    /// longest. Never one that `is_here` knows to have a port.
-    pub fn longest_unseen(
-        &self,
-        network: &Network,
-        family: Family,
-        before: Wall,
-        is_here: impl Fn(&LeaseKey) -> bool,
-    ) -> Option<LeaseKey> {
-        let would_help = |lease: &Lease| match family {
-            Family::Ipv4 => network
-                .ipv4
-                .as_ref()
-                .zip(lease.ipv4)
-                .is_some_and(|(ipv4, address)| ipv4.pool.contains(address)),
-            Family::Ipv6 => network
-                .ipv6
-                .as_ref()
-                .zip(lease.ipv6)
-                .is_some_and(|(ipv6, address)| ipv6.pool.contains(address)),
-        };
-        let heard = |lease: &Lease| lease.last_seen.unwrap_or(lease.created);
-        self.iter()
-            .filter(|lease| lease.key.network == network.name && heard(lease) < before)
-            .filter(|lease| would_help(lease) && !is_here(&lease.key))
-            .min_by_key(|lease| heard(lease))
-            .map(|lease| lease.key.clone())
-    }
-
-    /// Notes that the guest was heard. Returns the lease if that is worth writing down: not more
-    /// than once in `granularity` seconds.
-    pub fn seen(&mut self, key: &LeaseKey, wall: Wall, granularity: u64) -> Option<Lease> {
-        let lease = self.leases.get_mut(key)?;
-        let fresh = lease.last_seen.is_some_and(|last| wall.0.saturating_sub(last.0) < granularity);
-        if fresh {
-            return None;
-        }
-        lease.last_seen = Some(wall);
-        Some(lease.clone())
-    }
-
-    /// Notes that the VM has come to a port of a node, and was heard there. Returns the node where
-    /// it was before, and whether that is worth writing down: a guest that announces itself again
-    /// and again where it is costs no more writes than one that speaks, which is one in
-    /// `granularity` seconds. `None`: there is no such lease.
-    pub fn arrived(
-        &mut self,
-        key: &LeaseKey,
-        occasion: Occasion<'_>,
-        granularity: u64,
-    ) -> Option<(String, LeaseChange)> {
-        let lease = self.leases.get_mut(key)?;
-        let before = std::mem::replace(&mut lease.node, occasion.node.to_owned());
-        let is_fresh = |last: Wall| occasion.wall.0.saturating_sub(last.0) < granularity;
-        if before == occasion.node && lease.arrived.is_some_and(is_fresh) {
-            return Some((before, LeaseChange::None));
-        }
-        lease.arrived = Some(occasion.wall);
-        lease.last_seen = Some(occasion.wall);
-        Some((before, LeaseChange::Details))
-    }
-
     /// Takes a lease out; what it holds is free, and what a damaged row keeps for it.
     pub fn remove(&mut self, key: &LeaseKey) -> Option<Lease> {
         self.ipv4.give_up(key);
@@ -356,9 +293,11 @@ impl LeaseTable {
         Some(lease)
     }
 
-    /// Takes a lease as it is elsewhere: in a store that nodes share, which is right. Returns the
-    /// other leases that lose an address by it.
-    pub fn adopt(&mut self, lease: Lease) -> BTreeSet<LeaseKey> {
+    /// Takes a lease as it is elsewhere: in a store that nodes share, which is right, but for a guest
+    /// that was heard here since. Returns the other leases that lose an address by it.
+    pub fn adopt(&mut self, mut lease: Lease) -> BTreeSet<LeaseKey> {
+        let heard = self.get(&lease.key).and_then(|old| old.last_seen);
+        lease.last_seen = lease.last_seen.max(heard);
         let addresses = [lease.ipv4.map(IpAddr::V4), lease.ipv6.map(IpAddr::V6)];
         let losers =
             addresses.into_iter().flatten().filter_map(|address| self.occupy(&lease.key, address));

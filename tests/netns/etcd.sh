@@ -93,8 +93,12 @@ expect "the other node serves the VM" serving port_b state
 expect "at the same address" "${first%/*}" port_b ipv4
 expect "the lease's node, until the guest is heard on the other" node-a etcd_field node
 lh_b() { on node "$LEASEHOLD" --config /etc/leasehold-b/leasehold.toml "$@"; }
-check "the other node releases a lease that it knows nothing of" \
-  lh_b leases release demo/elsewhere --yes
+refused_b() { ! lh_b "$@" >"$LAB/log/refused" 2>&1; }
+check "the other node does not release a lease whose VM was heard elsewhere of late" \
+  refused_b leases release demo/elsewhere --yes
+expect "where that was" 1 grep -c 'demo/elsewhere eth0 was heard on node node-a' "$LAB/log/refused"
+check "unless it is told to, although it knows nothing of it" \
+  lh_b leases release demo/elsewhere --yes --force
 expect "it is gone" "" elsewhere
 expect "and its address is free" "" holder
 # Each was told of the other's writes; neither takes the lease back and forth.

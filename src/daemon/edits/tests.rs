@@ -82,6 +82,29 @@ fn step() -> impl Strategy<Value = (Step, usize, u8)> {
     (step, 0_usize..2, 0_u8..6)
 }
 
+#[test]
+fn a_lease_is_served_elsewhere_if_another_node_heard_its_vm_of_late() {
+    let [blue, _] = networks();
+    let given = LeaseTable::default().assign(&blue, &key(&blue, 1), OCCASION).lease;
+    let heard = |last_seen, arrived| Lease {
+        last_seen: Some(Wall(last_seen)),
+        arrived: Some(Wall(arrived)),
+        ..given.clone()
+    };
+    let now = (Wall(10_000), 3_600);
+    for (lease, expected) in [
+        (heard(6_401, 1_000), true),
+        (heard(6_400, 1_000), false),
+        (heard(1_000, 6_401), true),
+        (given.clone(), false),
+    ] {
+        assert_eq!(may_be_served_elsewhere(&lease, "node-b", now), expected, "{lease:?}");
+        assert!(!may_be_served_elsewhere(&lease, "node-a", now));
+        // No other node has the store of one.
+        assert!(!may_be_served_elsewhere(&lease, "node-b", (Wall(10_000), 0)));
+    }
+}
+
 proptest! {
     #[test]
     fn no_port_waits_while_its_network_has_an_address_and_each_shows_what_it_holds(

@@ -55,17 +55,20 @@ impl Layout {
         let rest = std::str::from_utf8(key).ok()?.strip_prefix(&self.leases())?;
         let parts: Vec<String> = rest.split('/').map(unescape).collect::<Option<_>>()?;
         let [network, vm, nic] = parts.as_slice() else { return None };
-        Some(LeaseKey {
+        let parsed = LeaseKey {
             network: network.parse().ok()?,
             vm: vm.parse().ok()?,
             nic: nic.parse().ok()?,
-        })
+        };
+        // Another spelling is another key, which nothing here compares or deletes.
+        (self.lease(&parsed).as_bytes() == key).then_some(parsed)
     }
 
     /// Reads what [`Self::holding`] wrote.
     pub(super) fn parse_holding(&self, network: &str, key: &[u8]) -> Option<Holding> {
         let rest = std::str::from_utf8(key).ok()?.strip_prefix(&self.holdings(network))?;
-        unescape(rest)?.parse().ok()
+        let parsed = unescape(rest)?.parse().ok()?;
+        (self.holding(network, parsed).as_bytes() == key).then_some(parsed)
     }
 }
 
@@ -140,7 +143,11 @@ mod tests {
         for bad in ["/other/v1/leases/a/b/c", "/leasehold/v1/leases/a/b", "", "\u{ff}"] {
             assert_eq!(layout.parse_lease(bad.as_bytes()), None, "{bad}");
         }
-        assert_eq!(layout.parse_lease(b"/leasehold/v1/leases/a/%G0/c"), None);
+        for vm in ["%G0", "%2fb", "%+1b", "%62", "*"] {
+            let key = format!("/leasehold/v1/leases/a/{vm}/c");
+            assert_eq!(layout.parse_lease(key.as_bytes()), None, "{vm}");
+        }
+        assert_eq!(layout.parse_holding("blue", b"/leasehold/v1/addresses/blue/2001:DB8::1"), None);
         assert_eq!(layout.parse_holding("blue", b"/leasehold/v1/addresses/blue/x"), None);
     }
 

@@ -13,7 +13,7 @@ mod together;
 mod transaction;
 mod watch;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use connection::Connection;
 use keys::Layout;
 use together::{STEPS_MAX, Step};
-use transaction::{ForAnyNic, Known, Proposal, Put};
+use transaction::{ForAnyNic, Known, Proposal, Put, Removal};
 use watch::Watch;
 
 use super::shared::{News, Refused, Wanted};
@@ -47,6 +47,10 @@ pub struct EtcdStore {
     /// The leases to be watched, once somebody watches.
     watched: Vec<LeaseKey>,
     wanted: Option<mpsc::UnboundedSender<LeaseKey>>,
+    /// Leases that the watch found deleted, and the revision at which they were not there.
+    gone: Option<mpsc::UnboundedReceiver<(LeaseKey, i64)>>,
+    /// Leases that the copy does not have as they are known.
+    uncopied: HashSet<LeaseKey>,
     /// Whether a VM waits for what could not be written.
     waits: tokio::sync::watch::Sender<bool>,
 }
@@ -70,6 +74,8 @@ impl EtcdStore {
             taken: HashMap::new(),
             watched: Vec::new(),
             wanted: None,
+            gone: None,
+            uncopied: HashSet::new(),
             waits: tokio::sync::watch::Sender::new(false),
         })
     }
@@ -77,11 +83,12 @@ impl EtcdStore {
     /// Compares the copy with etcd: keeps what this node served last, as it is there.
     async fn compare(&mut self, copied: Vec<Lease>) -> Result<Vec<Lease>, StoreError> {
         let keys: Vec<LeaseKey> = copied.iter().map(|lease| lease.key.clone()).collect();
-        let found = transaction::get(&self.connection, &self.layout, &keys).await?;
+        let found = transaction::get(&self.connection, &self.layout, &keys).await?.leases;
         // Not one of them is there: etcd was emptied, and this node gives it what it knows.
         let is_emptied = found.iter().all(|found| matches!(found, Ok(None)));
         let mut leases = Vec::new();
         let mut changes = Vec::new();
+        let mut renumbered = HashSet::new();
         for (copy, found) in copied.into_iter().zip(found) {
             let known = match found {
                 Ok(None) if is_emptied => {
@@ -109,6 +116,9 @@ impl EtcdStore {
                     if known.lease != copy {
                         changes.push(Change::Put(known.lease.clone()));
                     }
+                    if Holding::of(&known.lease).ne(Holding::of(&copy)) {
+                        renumbered.insert(copy.key.clone());
+                    }
                     leases.push(known.lease.clone());
                     self.known.insert(copy.key, known);
                 }
@@ -116,7 +126,13 @@ impl EtcdStore {
                 Some(_) | None => changes.push(Change::Delete(copy.key)),
             }
         }
-        self.copy.write(&changes)?;
+        if let Err(StoreError(error)) = self.copy.write(&changes) {
+            tracing::error!(%error, "bringing the copy to what etcd says");
+            // What a lease has come to hold is not served before the copy has it: its VM is looked
+            // at as a newcomer is.
+            leases.retain(|lease| !renumbered.contains(&lease.key));
+            self.known.retain(|key, _| !renumbered.contains(key));
+        }
         Ok(leases)
     }
 
@@ -126,10 +142,12 @@ impl EtcdStore {
         for change in changes {
             last.insert(change.key(), change);
         }
+        self.forget_gone();
         let waits = last.values().any(|change| self.is_awaited(change));
         let writes = last.into_values().filter(|change| match change {
             Change::Put(lease) => {
-                self.known.get(&lease.key).is_none_or(|known| known.lease != *lease)
+                self.uncopied.contains(&lease.key)
+                    || self.known.get(&lease.key).is_none_or(|known| known.lease != *lease)
             }
             Change::Delete(_) => true,
         });
@@ -143,11 +161,28 @@ impl EtcdStore {
             };
             Step { change, base, for_any }
         });
-        let groups = together::groups(steps.collect());
-        let written = stream::iter(groups).map(|group| write(connection, layout, group));
+        let mut failure = None;
+        let (mut groups, rest): (Vec<_>, Vec<_>) = together::groups(steps.collect())
+            .into_iter()
+            .partition(|group| group.iter().any(Step::gives_up));
+        // Whether etcd makes a change is unknown when its answer is lost: what may be another's from
+        // then on must not come back from the copy.
+        let given_up: Vec<Change> =
+            groups.iter().flatten().filter_map(Step::left_until_done).collect();
+        if !given_up.is_empty() {
+            match self.copy.write(&given_up) {
+                Ok(_) => self.uncopied.extend(given_up.iter().map(|change| change.key().clone())),
+                Err(error) => {
+                    groups.clear();
+                    failure = Some(error);
+                }
+            }
+        }
+        groups.extend(rest);
+        let node = self.node.as_str();
+        let written = stream::iter(groups).map(|group| write((connection, layout), node, group));
         let mut written = written.buffer_unordered(AT_ONCE);
         let mut done = Vec::new();
-        let mut failure = None;
         while let Some(result) = written.next().await {
             match result {
                 Ok(puts) => done.extend(puts),
@@ -158,12 +193,27 @@ impl EtcdStore {
             }
         }
         drop(written);
-        // What etcd has is kept even if the rest failed; the rest is tried again.
+        // What etcd has is kept even if the rest failed; the rest is tried again. Nobody is told of
+        // a refusal then: it must not pass for what the next try is made from.
+        if failure.is_some() {
+            done.retain(|(change, put)| is_made(change, put));
+        }
         let refused = self.keep(done).await?;
         self.waits.send_replace(waits && failure.is_some());
         match failure {
             None => Ok(refused),
             Some(error) => Err(error),
+        }
+    }
+
+    /// Forgets what is not in etcd any more, so that it is written again where it is wanted.
+    fn forget_gone(&mut self) {
+        while let Some(Ok((key, revision))) =
+            self.gone.as_mut().map(mpsc::UnboundedReceiver::try_recv)
+        {
+            if self.known.get(&key).is_some_and(|known| known.revision < revision) {
+                self.known.remove(&key);
+            }
         }
     }
 
@@ -200,37 +250,40 @@ impl EtcdStore {
         let keys: Vec<LeaseKey> =
             keys.into_iter().filter(|key| !self.known.contains_key(key)).collect();
         let mut leases = Vec::new();
-        for found in transaction::get(connection, layout, &keys).await? {
+        for found in transaction::get(connection, layout, &keys).await?.leases {
             let Some(known) = found? else { continue };
-            let lease = known.lease.clone();
-            self.known.insert(lease.key.clone(), known);
-            self.watch_too(&lease.key);
-            leases.push(lease);
+            leases.push(known.lease.clone());
+            self.know(known);
         }
         Ok(leases)
     }
 
-    /// Brings what is known, the copy and the watch to what etcd said.
+    /// Brings the copy, what is known and the watch to what etcd said. Where the copy cannot be
+    /// written, what was refused is refused once more, and what was made is made again.
     async fn keep(&mut self, done: Vec<(&Change, Put)>) -> Result<Vec<Refused>, StoreError> {
         let mut copies = Vec::new();
+        let mut learnt = Vec::new();
         let mut refused = Vec::new();
         for (change, put) in done {
             let key = change.key();
             let (now, mut taken, is_refused) = match (change, put) {
-                (_, Put::Done(known)) => (Some(known), Vec::new(), false),
+                (_, Put::Done(known)) => {
+                    // What comes next is made from this, whatever becomes of the copy.
+                    self.uncopied.insert(key.clone());
+                    self.know(known.clone());
+                    (Some(known), Vec::new(), false)
+                }
                 // Deleted, as it should be.
                 (Change::Delete(_), Put::Refused(None, _)) => (None, Vec::new(), false),
                 (_, Put::Refused(now, taken)) => (now, taken, true),
                 // What is kept for whichever NIC asks first has to go to this one.
                 (_, Put::KeptForAny(kept)) => {
-                    let (any, lease) = (kept.lease.key.clone(), kept.lease.clone());
+                    let lease = kept.lease.clone();
                     copies.push(Change::Put(lease.clone()));
-                    if self.known.insert(any.clone(), kept).is_none() {
-                        self.watch_too(&any);
-                    }
-                    let now = Some(Box::new(lease));
-                    refused.push(Refused { key: any, now, taken: Vec::new() });
-                    (self.known.get(key).cloned(), Vec::new(), true)
+                    let (key, now) = (lease.key.clone(), Some(Box::new(lease)));
+                    refused.push(Refused { key: key.clone(), now, taken: Vec::new() });
+                    learnt.push((key, Some(kept)));
+                    (self.known.get(change.key()).cloned(), Vec::new(), true)
                 }
             };
             if taken.is_empty() {
@@ -242,29 +295,43 @@ impl EtcdStore {
                     // A crowded network: rather than try address after address, see them all.
                     *times = 0;
                     let network = key.network.as_str();
-                    taken = transaction::taken(&self.connection, &self.layout, network).await?;
-                    taken.retain(|taken| taken.holder != *key);
-                }
-            }
-            let lease = now.as_ref().map(|known| Box::new(known.lease.clone()));
-            match now {
-                Some(known) => {
-                    copies.push(Change::Put(known.lease.clone()));
-                    if self.known.insert(key.clone(), known).is_none() {
-                        self.watch_too(key);
+                    let all = transaction::taken(&self.connection, &self.layout, network).await;
+                    // Else the one that is known is gone round.
+                    if let Ok(all) = all {
+                        taken = all.into_iter().filter(|taken| taken.holder != *key).collect();
                     }
                 }
+            }
+            copies.push(match &now {
+                Some(known) => Change::Put(known.lease.clone()),
+                None => Change::Delete(key.clone()),
+            });
+            if is_refused {
+                let now = now.as_ref().map(|known| Box::new(known.lease.clone()));
+                refused.push(Refused { key: key.clone(), now, taken });
+            }
+            learnt.push((key.clone(), now));
+        }
+        if !copies.is_empty() {
+            self.copy.write(&copies)?;
+        }
+        for (key, now) in learnt {
+            self.uncopied.remove(&key);
+            match now {
+                Some(known) => self.know(known),
                 None => {
-                    copies.push(Change::Delete(key.clone()));
-                    self.known.remove(key);
+                    self.known.remove(&key);
                 }
             }
-            if is_refused {
-                refused.push(Refused { key: key.clone(), now: lease, taken });
-            }
         }
-        self.copy.write(&copies)?;
         Ok(refused)
+    }
+
+    fn know(&mut self, known: Known) {
+        let key = known.lease.key.clone();
+        if self.known.insert(key.clone(), known).is_none() {
+            self.watch_too(&key);
+        }
     }
 
     fn watch_too(&mut self, key: &LeaseKey) {
@@ -307,25 +374,36 @@ impl LeaseStore for EtcdStore {
     fn watch(&mut self) -> Option<mpsc::Receiver<News>> {
         let (wanted, wants) = mpsc::unbounded_channel();
         let (news, said) = mpsc::channel(QUEUE);
+        let (gone, went) = mpsc::unbounded_channel();
         let watch = Watch {
             connection: Arc::clone(&self.connection),
             layout: self.layout.clone(),
             keys: std::mem::take(&mut self.watched).into_iter().collect(),
             wanted: wants,
             news,
+            gone,
             waits: self.waits.subscribe(),
             salt: crc32fast::hash(self.node.as_bytes()),
         };
         self.wanted = Some(wanted);
+        self.gone = Some(went);
         self.runtime.spawn(watch.run());
         Some(said)
     }
 }
 
+/// Tells whether a change is in etcd as it was asked for.
+const fn is_made(change: &Change, put: &Put) -> bool {
+    match (change, put) {
+        (_, Put::Done(_)) | (Change::Delete(_), Put::Refused(None, _)) => true,
+        (_, Put::Refused(..) | Put::KeptForAny(_)) => false,
+    }
+}
+
 /// Makes changes that belong together; a change that belongs with no other is one alone.
 async fn write<'a>(
-    connection: &Connection,
-    layout: &Layout,
+    (connection, layout): (&Connection, &Layout),
+    node: &str,
     group: Vec<Step<'a>>,
 ) -> Result<Vec<(&'a Change, Put)>, StoreError> {
     if (2..=STEPS_MAX).contains(&group.len()) {
@@ -343,7 +421,8 @@ async fn write<'a>(
                 transaction::put(connection, layout, proposal).await?
             }
             Change::Delete(key) => {
-                let left = transaction::delete(connection, layout, key, base).await?;
+                let removal = Removal { key, base, node };
+                let left = transaction::delete(connection, layout, removal).await?;
                 Put::Refused(left, Vec::new())
             }
         };

@@ -29,6 +29,33 @@ impl Step<'_> {
         self.lease().into_iter().flat_map(Holding::of).collect()
     }
 
+    /// Tells whether something is another's to take once this is made.
+    pub(super) fn gives_up(&self) -> bool {
+        match self.change {
+            Change::Put(_) => !self.before().is_subset(&self.after()),
+            Change::Delete(_) => true,
+        }
+    }
+
+    /// Returns what the lease surely is, whether this is made or not; `None`: what it was.
+    pub(super) fn left_until_done(&self) -> Option<Change> {
+        if !self.gives_up() {
+            return None;
+        }
+        let Some(base) = &self.base else {
+            return Some(Change::Delete(self.change.key().clone()));
+        };
+        let after = self.after();
+        let mut left = base.lease.clone();
+        for holding in self.before().difference(&after) {
+            holding.take_from(&mut left);
+        }
+        Some(match Holding::of(&left).next() {
+            Some(_) => Change::Put(left),
+            None => Change::Delete(left.key),
+        })
+    }
+
     const fn lease(&self) -> Option<&Lease> {
         match self.change {
             Change::Put(lease) => Some(lease),
@@ -38,7 +65,11 @@ impl Step<'_> {
 
     /// Tells whether the store has what the change wants.
     fn is_made(&self, now: Option<&Known>) -> bool {
-        now.map(|now| &now.lease) == self.lease()
+        match (now, self.lease()) {
+            (Some(now), Some(lease)) => now.lease.is_same_but_for_last_seen(lease),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        }
     }
 }
 
@@ -111,6 +142,10 @@ pub(super) async fn write(
         return Ok(steps.iter().map(now).collect());
     }
     let refused = |step: &Step<'_>| {
+        let any = step.change.key().for_any_nic();
+        if let (ForAnyNic::NotThere, Some(kept)) = (step.for_any, found.get(&any)) {
+            return Put::KeptForAny(kept.clone());
+        }
         let after = step.after();
         let taken = taken.iter().filter(|taken| after.contains(&taken.what)).cloned();
         Put::Refused(found.get(step.change.key()).cloned(), taken.collect())
@@ -131,6 +166,15 @@ fn transaction(layout: &Layout, steps: &[Step<'_>]) -> Result<Txn, serde_json::E
         let revision = step.base.as_ref().map_or(0, |base| base.revision);
         compares.push(Compare::mod_revision(name.clone(), CompareOp::Equal, revision));
         reads.push(TxnOp::get(name.clone(), None));
+        // Another NIC of the VM that changes with it is compared as it is.
+        let vm = key.for_any_nic();
+        let of_vm = steps.iter().filter(|other| other.change.key().for_any_nic() == vm);
+        if step.lease().is_some() && of_vm.count() == 1 {
+            for absent in transaction::absent(layout, key, (step.base.as_ref(), step.for_any)) {
+                compares.push(absent.compare());
+                reads.push(absent.read());
+            }
+        }
         operations.push(match step.lease() {
             Some(lease) => TxnOp::put(name.clone(), serde_json::to_vec(lease)?, None),
             None => TxnOp::delete(name.clone(), None),

@@ -75,14 +75,25 @@ pub(super) async fn put(
             let revision = answer.header().map_or(0, |header| header.revision());
             return Ok(Put::Done(Known { revision, lease: lease.clone() }));
         }
-        let Found { now, for_any: kept, held } = read(layout, &lease.key, answer.op_responses())?;
-        let is_done = now.as_ref().is_some_and(|now| now.lease == *lease);
-        if let Some(kept) = kept.filter(|_| !is_done) {
-            return Ok(Put::KeptForAny(kept));
+        let Found { now, other_nic, held } = read(layout, &lease.key, answer.op_responses())?;
+        let is_done = now.as_ref().is_some_and(|now| now.lease.is_same_but_for_last_seen(lease));
+        if let Some(other) = other_nic.filter(|_| !is_done) {
+            return Ok(match lease.key.nic.is_any() {
+                // One of the VM's NICs has a lease: that is the one which is meant.
+                true => Put::Refused(now, Vec::new()),
+                false => Put::KeptForAny(other),
+            });
         }
         match now {
             // Written by a call whose answer was lost, or by a node that decided alike.
-            Some(now) if now.lease == *lease => return Ok(Put::Done(now)),
+            Some(now) if is_done && now.lease.last_seen >= lease.last_seen => {
+                return Ok(Put::Done(now));
+            }
+            // The guest was heard here since.
+            Some(now) if is_done => {
+                base = Some(now);
+                continue;
+            }
             Some(now) if base.as_ref().is_none_or(|base| base.revision != now.revision) => {
                 return Ok(Put::Refused(Some(now), Vec::new()));
             }
@@ -103,23 +114,33 @@ pub(super) async fn put(
     Err(StoreError(format!("{doing} in etcd: it changes all the time; it is tried again")))
 }
 
+/// A lease that is to be taken out.
+#[derive(Debug)]
+pub(super) struct Removal<'a> {
+    pub(super) key: &'a LeaseKey,
+    /// As it was when that was decided; `None`: this node had not read it.
+    pub(super) base: Option<Known>,
+    /// This node.
+    pub(super) node: &'a str,
+}
+
 /// Takes a lease out, and frees its addresses. One that is not there is no error; one that changed
-/// meanwhile is left and returned.
+/// meanwhile is left and returned, as is one that another node serves and this one had not read.
 ///
 /// # Errors
 /// [`StoreError`] if etcd does not answer, or holds what is no lease.
 pub(super) async fn delete(
     connection: &Connection,
     layout: &Layout,
-    key: &LeaseKey,
-    base: Option<Known>,
+    Removal { key, base, node }: Removal<'_>,
 ) -> Result<Option<Known>, StoreError> {
     let doing = "deleting leases";
     let name = layout.lease(key);
     let base = match base {
         Some(base) => base,
-        None => match get(connection, layout, std::slice::from_ref(key)).await?.pop() {
+        None => match get(connection, layout, std::slice::from_ref(key)).await?.leases.pop() {
             Some(now) => match now? {
+                Some(now) if now.lease.node != node => return Ok(Some(now)),
                 Some(now) => now,
                 None => return Ok(None),
             },
@@ -141,7 +162,16 @@ pub(super) async fn delete(
     read(layout, key, answer.op_responses()).map(|found| found.now)
 }
 
-/// Reads leases, in the order of `keys`; `None`: there is none; an error: it is no lease.
+/// Leases as they were at one moment, or since.
+#[derive(Debug, Default)]
+pub(super) struct Snapshot {
+    /// The revision at that moment.
+    pub(super) revision: i64,
+    /// One for each key; `None`: there is none; an error: it is no lease.
+    pub(super) leases: Vec<Result<Option<Known>, StoreError>>,
+}
+
+/// Reads leases, in the order of `keys`, up to [`OPERATIONS`] of them at one moment.
 ///
 /// # Errors
 /// [`StoreError`] if etcd does not answer.
@@ -149,17 +179,19 @@ pub(super) async fn get(
     connection: &Connection,
     layout: &Layout,
     keys: &[LeaseKey],
-) -> Result<Vec<Result<Option<Known>, StoreError>>, StoreError> {
-    let mut found = Vec::with_capacity(keys.len());
+) -> Result<Snapshot, StoreError> {
+    let mut found: Option<Snapshot> = None;
     for some in keys.chunks(OPERATIONS) {
         let gets: Vec<TxnOp> = some.iter().map(|key| TxnOp::get(layout.lease(key), None)).collect();
         let transaction = Txn::new().and_then(gets);
         let answer = commit(connection, "reading leases", &transaction).await?;
+        let revision = answer.header().map_or(0, |header| header.revision());
+        let found = found.get_or_insert(Snapshot { revision, leases: Vec::new() });
         for (key, response) in some.iter().zip(answer.op_responses()) {
-            found.push(read(layout, key, vec![response]).map(|found| found.now));
+            found.leases.push(read(layout, key, vec![response]).map(|found| found.now));
         }
     }
-    Ok(found)
+    Ok(found.unwrap_or_default())
 }
 
 /// Reads who holds what `names` names, the keys of addresses and prefixes; what nobody holds is left
@@ -272,10 +304,9 @@ impl Attempt<'_> {
         let mut compares = vec![Compare::mod_revision(self.key, CompareOp::Equal, revision)];
         let mut operations = vec![TxnOp::put(self.key, serde_json::to_vec(self.lease)?, None)];
         let mut reads = vec![TxnOp::get(self.key, None)];
-        if self.for_any == ForAnyNic::NotThere {
-            let any = self.layout.lease(&self.lease.key.for_any_nic());
-            compares.push(Compare::create_revision(any.clone(), CompareOp::Equal, 0));
-            reads.push(TxnOp::get(any, None));
+        for absent in absent(self.layout, &self.lease.key, (self.base, self.for_any)) {
+            compares.push(absent.compare());
+            reads.push(absent.read());
         }
         for holding in after.difference(&before) {
             let name = name(holding);
@@ -291,6 +322,53 @@ impl Attempt<'_> {
             operations.push(TxnOp::delete(name(holding), None));
         }
         Ok(Txn::new().when(compares).and_then(operations).or_else(reads))
+    }
+}
+
+/// Where no lease may be when one is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Absent {
+    from: String,
+    /// The first key behind; `None`: there is but one key.
+    end: Option<String>,
+}
+
+/// Returns where no lease may be when `key`'s is written: what is kept for whichever NIC asks first,
+/// unless it is known; and that is made only where no NIC of the VM has a lease yet.
+pub(super) fn absent(
+    layout: &Layout,
+    key: &LeaseKey,
+    (base, for_any): (Option<&Known>, ForAnyNic),
+) -> Vec<Absent> {
+    let any = layout.lease(&key.for_any_nic());
+    if !key.nic.is_any() {
+        return match for_any {
+            ForAnyNic::NotThere => vec![Absent { from: any, end: None }],
+            ForAnyNic::Known => Vec::new(),
+        };
+    }
+    if base.is_some() {
+        return Vec::new();
+    }
+    let all = layout.leases_of_vm(key);
+    let behind_all = format!("{}0", all.trim_end_matches('/'));
+    let behind_any = format!("{any}\0");
+    vec![Absent { from: all, end: Some(any) }, Absent { from: behind_any, end: Some(behind_all) }]
+}
+
+impl Absent {
+    pub(super) fn compare(&self) -> Compare {
+        let compare = Compare::create_revision(self.from.as_str(), CompareOp::Equal, 0);
+        match &self.end {
+            Some(end) => compare.with_range(end.as_str()),
+            None => compare,
+        }
+    }
+
+    pub(super) fn read(&self) -> TxnOp {
+        let options =
+            self.end.as_ref().map(|end| GetOptions::new().with_range(end.as_str()).with_limit(1));
+        TxnOp::get(self.from.as_str(), options)
     }
 }
 
@@ -319,8 +397,8 @@ pub(super) fn values(responses: Vec<TxnOpResponse>) -> impl Iterator<Item = KeyV
 struct Found {
     /// The lease itself.
     now: Option<Known>,
-    /// What is kept for whichever NIC of its VM asks first.
-    for_any: Option<Known>,
+    /// What is kept for whichever NIC of its VM asks first; if it is that itself, another of them.
+    other_nic: Option<Known>,
     /// Addresses, and whose they are.
     held: Vec<Taken>,
 }
@@ -335,7 +413,7 @@ fn read(
     for held in values(responses) {
         match layout.parse_lease(held.key()) {
             Some(name) if name == *key => found.now = Some(parse(layout, &held)?),
-            Some(_) => found.for_any = Some(parse(layout, &held)?),
+            Some(_) => found.other_nic = Some(parse(layout, &held)?),
             None => found.held.extend(taken_by(layout, key.network.as_str(), &held)),
         }
     }
@@ -357,5 +435,6 @@ const ATTEMPTS: usize = 4;
 /// Operations in one transaction; etcd takes 128 unless told otherwise.
 const OPERATIONS: usize = 100;
 
-/// Keys in one page of a listing: about a megabyte of leases, where etcd's messages end at four.
-const PAGE: i64 = 4_000;
+/// Keys in one page of a listing. The longest names make 3 KiB of a lease and its key, and a message
+/// ends at 4 MiB.
+const PAGE: i64 = 1_000;

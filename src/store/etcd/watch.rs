@@ -32,6 +32,8 @@ pub(super) struct Watch {
     /// Leases that are to be watched from now on.
     pub(super) wanted: mpsc::UnboundedReceiver<LeaseKey>,
     pub(super) news: mpsc::Sender<News>,
+    /// Told first of leases that are not there, and of the revision at which they were not.
+    pub(super) gone: mpsc::UnboundedSender<(LeaseKey, i64)>,
     /// Whether a VM waits for etcd.
     pub(super) waits: watch::Receiver<bool>,
     /// What sets this node's pauses apart from others'.
@@ -140,12 +142,15 @@ impl Watch {
         stream: &mut WatchStream,
         keys: &[LeaseKey],
     ) -> Result<Option<()>, StoreError> {
-        // Asked for before the leases are read: a revision too early repeats what is known.
-        let revision = self.revision().await?;
         let found = transaction::get(&self.connection, &self.layout, keys).await?;
-        for (key, found) in keys.iter().zip(found) {
+        let revision = found.revision;
+        for (key, found) in keys.iter().zip(found.leases) {
             match found {
                 Ok(found) => {
+                    if found.is_none() {
+                        // The store has ended: so will this.
+                        let _ = self.gone.send((key.clone(), revision));
+                    }
                     let lease = found.map(|known| Box::new(known.lease));
                     if self.news.send(News::Lease(key.clone(), lease)).await.is_err() {
                         return Ok(None);
@@ -175,16 +180,6 @@ impl Watch {
         Ok(Some(()))
     }
 
-    async fn revision(&self) -> Result<i64, StoreError> {
-        let key = self.layout.leases();
-        let ask = |mut client: Client| {
-            let key = key.clone();
-            async move { client.get(key, None).await }
-        };
-        let answer = self.connection.call("reading leases", ask).await?;
-        Ok(answer.header().map_or(0, |header| header.revision()))
-    }
-
     /// Takes what the stream brings. `None`: nobody listens.
     async fn heard(&self, response: &WatchResponse) -> Result<Option<()>, StoreError> {
         if response.compact_revision() != 0 {
@@ -204,7 +199,10 @@ impl Watch {
                         continue;
                     }
                 },
-                EventType::Delete => None,
+                EventType::Delete => {
+                    let _ = self.gone.send((key.clone(), held.mod_revision()));
+                    None
+                }
             };
             if self.news.send(News::Lease(key, lease.map(Box::new))).await.is_err() {
                 return Ok(None);
@@ -222,7 +220,8 @@ fn ended(reason: &str) -> StoreError {
     StoreError(format!("watching leases in etcd: {reason}"))
 }
 
-/// How many leases are read and then watched at once: requests wait in a queue of this length.
+/// How many leases are read in one transaction and then watched: requests wait in a queue of this
+/// length.
 const AT_ONCE: usize = 50;
 
 /// How long watchers may take to begin.
@@ -297,6 +296,7 @@ mod tests {
             keys: BTreeSet::new(),
             wanted: mpsc::unbounded_channel().1,
             news: mpsc::channel(1).0,
+            gone: mpsc::unbounded_channel().0,
             waits,
             salt: 7,
         };
