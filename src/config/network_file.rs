@@ -384,7 +384,7 @@ pub(super) fn number_of(address: IpAddr) -> u128 {
     }
 }
 
-const ROOT: Keys = Keys {
+pub(super) const ROOT: Keys = Keys {
     place: "",
     known: &[
         "name",
@@ -410,12 +410,12 @@ const ROOT: Keys = Keys {
     later: &[],
 };
 const ROOT_OPTION: Keys = option::keys(" in [[option]]");
-const MATCH: Keys = Keys {
+pub(super) const MATCH: Keys = Keys {
     place: " in [match]",
     known: &["bridge", "vlan", "interface", "external-ids"],
     later: &[],
 };
-const GATEWAY: Keys = Keys {
+pub(super) const GATEWAY: Keys = Keys {
     place: " in [gateway]",
     known: &["mac", "answer", "answer-ping", "announce", "retire"],
     later: &[],

@@ -31,7 +31,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::control::{Answer, PortState, Request};
 use crate::discovery::{SourceEvent, SourceId};
-use crate::lease::{Assignment, Family, Lease, LeaseChange, LeaseKey, LeaseTable, Occasion};
+use crate::lease::{Assignment, Family, Lease, LeaseChange, LeaseKey, LeaseTable, Occasion, VmId};
 use crate::net::LinkEvent;
 use crate::network::{AddressMode, Network};
 use crate::outcome::{Note, Protocol};
@@ -505,7 +505,7 @@ impl Supervisor {
         // Every new lease waits a moment for the store; that is no news, and its end is.
         let waits = entry.reason.as_ref().is_some_and(|text| text.starts_with(NOT_YET_DURABLE));
         if news && !waits {
-            let vm = entry.lease.as_ref().map_or("-", |lease| lease.key.vm.as_str());
+            let vm = self.claims.vm(interface).map_or("-", VmId::as_str);
             let state = entry.state.as_str();
             match &entry.reason {
                 // It has all that it needs, and yet it is not served.
