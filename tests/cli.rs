@@ -260,7 +260,7 @@ fn completions_and_manual_page_are_written() {
     assert!(page.starts_with(".ie"));
     for command in ["explain", "watch", "plan"] {
         assert!(script.contains(&format!("__{command}")), "{command} is not completed");
-        assert!(page.contains(&format!("leasehold\\-{command}")), "{page}");
+        assert!(page.contains(&format!(".SS \"leasehold {command}")), "{page}");
     }
 }
 

@@ -447,6 +447,17 @@ in_a_world! {
         let mut stranger = Node::new("node-b", etcd);
         let error = stranger.try_serve("demo/d").unwrap_err();
         assert!(error.0.contains("authentication failed"), "{error}");
+        // A node without a user is let into the stream and not told anything: that is not up.
+        let mut nameless = Node::new("node-c", cluster.config());
+        let mut news = nameless.store.watch().unwrap();
+        nameless.runtime.block_on(async {
+            for _ in 0..3 {
+                let said = tokio::time::timeout(PATIENCE, news.recv()).await;
+                let said = said.expect("nothing was heard").expect("it goes on");
+                let News::Down(reason) = said else { panic!("{said:?}") };
+                assert!(reason.contains("user name is empty"), "{reason}");
+            }
+        });
     }
 }
 

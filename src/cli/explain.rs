@@ -5,7 +5,9 @@ use std::path::Path;
 
 use super::table::or_dash;
 use super::{ExitStatus, Failure, arrival, client, decision, print, print_json};
-use crate::control::{Answer, Explanation, Field, NetworkFit, Past, Probed, Request};
+use crate::control::{
+    Answer, Explanation, Field, NetworkFit, Past, PortRow, PortState, Probed, Request,
+};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -25,7 +27,8 @@ pub(super) fn explain(config: &Path, options: &Options) -> Result<(), Failure> {
             ExitStatus::Unavailable,
             format!(
                 "explaining {subject:?}: no source names such a port, and no port here is of such \
-                 a VM; `leasehold ports` lists all, `leasehold status` the sources"
+                 a VM; {}`leasehold ports` lists all, `leasehold status` the sources",
+                meant(&socket, subject)
             ),
         )),
         Answer::Explain(found) if options.json => print_json(&found),
@@ -34,12 +37,26 @@ pub(super) fn explain(config: &Path, options: &Options) -> Result<(), Failure> {
     }
 }
 
+/// Names a VM of a port here whose name without the namespace is what was asked for.
+fn meant(socket: &Path, subject: &str) -> String {
+    let Ok(Answer::Ports(rows)) = client::ask(socket, &Request::Ports) else {
+        return String::new();
+    };
+    let vm = same_name(&rows, subject);
+    vm.map(|vm| format!("is {vm:?} meant? ")).unwrap_or_default()
+}
+
+fn same_name<'r>(rows: &'r [PortRow], subject: &str) -> Option<&'r str> {
+    let is_meant = |vm: &&str| vm.rsplit_once('/').is_some_and(|(_, name)| name == subject);
+    rows.iter().filter_map(|row| row.vm.as_deref()).find(is_meant)
+}
+
 fn page(explanation: &Explanation) -> String {
     let mut page = Page(String::new());
     page.port(explanation);
     page.networks(explanation);
     page.addresses(explanation);
-    page.messages(&explanation.messages);
+    page.messages(explanation);
     page.exchanges(&explanation.exchanges);
     page.0
 }
@@ -102,7 +119,8 @@ impl Page {
         let width = names.max().unwrap_or(0);
         for network in &explanation.networks {
             let _ = writeln!(self.0, "  {:width$}  {}", network.network, verdict(network));
-            for condition in network.conditions.iter().filter(|_| explanation.networks.len() > 1) {
+            let is_told = explanation.networks.len() > 1 || !network.fits;
+            for condition in network.conditions.iter().filter(|_| is_told) {
                 let holds = if condition.holds { "is so" } else { "is not so" };
                 let wants = format!("{} = {}", condition.key, condition.wants);
                 let has = &condition.has;
@@ -147,11 +165,20 @@ impl Page {
         }
     }
 
-    fn messages(&mut self, messages: &[Probed]) {
+    fn messages(&mut self, explanation: &Explanation) {
+        let messages = &explanation.messages;
         if messages.is_empty() {
             return;
         }
-        self.title("What a guest that asks for everything would get now");
+        let when = match explanation.port.state {
+            PortState::Serving => "now",
+            PortState::Unidentified
+            | PortState::NoNetwork
+            | PortState::NoAddress
+            | PortState::Inactive
+            | PortState::NoDevice => "once the port is served; now it hears nothing",
+        };
+        self.title(&format!("What a guest that asks for everything would get {when}"));
         for (place, probed) in messages.iter().enumerate() {
             let Probed { protocol, request, explanation, reply, .. } = probed;
             let outcome = decision(&probed.verdict, &probed.outcome);
@@ -246,7 +273,7 @@ const WIDTH: usize = 80;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::{Condition, Decoded, Identified, PortRow, PortState};
+    use crate::control::{Condition, Decoded, Identified};
 
     fn unserved() -> Explanation {
         Explanation {
@@ -316,6 +343,42 @@ Last exchanges
     }
 
     #[test]
+    fn a_vm_that_was_named_without_its_namespace_is_found() {
+        let rows = [unserved().port];
+        assert_eq!(same_name(&rows, "web-1"), Some("demo/web-1"));
+        assert_eq!(same_name(&rows, "web"), None);
+        assert_eq!(same_name(&rows, "demo/web-1"), None);
+    }
+
+    #[test]
+    fn what_a_port_that_is_not_served_would_tell_is_not_told_now() {
+        let mut explanation = unserved();
+        explanation.messages = vec![Probed {
+            protocol: "dhcpv4".to_owned(),
+            request: "discover".to_owned(),
+            verdict: "drop".to_owned(),
+            outcome: "no-address".to_owned(),
+            explanation: None,
+            reply: None,
+        }];
+        let title = "would get once the port is served; now it hears nothing\n";
+        assert!(page(&explanation).contains(title), "{}", page(&explanation));
+        explanation.port.state = PortState::Serving;
+        assert!(page(&explanation).contains("would get now\n"), "{}", page(&explanation));
+    }
+
+    #[test]
+    fn the_only_network_says_why_it_does_not_fit_and_is_brief_if_it_does() {
+        let mut explanation = unserved();
+        explanation.networks.truncate(1);
+        let why = "  blue  does not fit\n          vlan = 100 is not so: it has none\n";
+        assert!(page(&explanation).contains(why), "{}", page(&explanation));
+        explanation.networks[0].fits = true;
+        explanation.networks[0].conditions[0].holds = true;
+        assert!(!page(&explanation).contains("vlan"), "{}", page(&explanation));
+    }
+
+    #[test]
     fn a_reply_is_compared_with_the_one_before() {
         let field = |code, name: &str, value: &str| Field {
             code: Some(code),
@@ -336,14 +399,17 @@ Last exchanges
         };
         let mtu = || field(26, "interface-mtu", "1450");
         let mut page = Page(String::new());
-        page.messages(&[
+        let mut explanation = unserved();
+        explanation.port.state = PortState::Serving;
+        explanation.messages = vec![
             probed(
                 "discover",
                 "offer",
                 vec![field(53, "type", "OFFER"), mtu(), field(116, "auto", "no")],
             ),
             probed("request", "ack", vec![field(53, "type", "ACK"), mtu()]),
-        ]);
+        ];
+        page.messages(&explanation);
         let expected = "
 What a guest that asks for everything would get now
   dhcpv4 discover > offer

@@ -11,8 +11,8 @@ use super::table::{or_dash, render};
 use super::{ExitStatus, Failure, ListOptions, check, client, print, print_json};
 use crate::config::Config;
 use crate::control::{Answer, LeaseRow, RegisteredRow, Request};
-use crate::lease::{Lease, LeaseKey};
-use crate::store;
+use crate::lease::{Holding, Lease, LeaseKey};
+use crate::store::{self, OpenError};
 use crate::time::Wall;
 
 #[derive(Debug, clap::Subcommand)]
@@ -134,7 +134,10 @@ pub(super) fn rows(path: &Path) -> Result<Vec<LeaseRow>, Failure> {
     match client::ask(&client::socket(path)?, &Request::Leases) {
         Ok(Answer::Leases(rows)) => Ok(rows),
         Ok(other) => Err(client::unexpected(other)),
-        Err(unreachable) => from_store(&check::load(path)?).unwrap_or(Err(unreachable)),
+        Err(unreachable) if unreachable.code == ExitStatus::Unavailable => {
+            from_store(&check::load(path)?).unwrap_or(Err(unreachable))
+        }
+        Err(other) => Err(other),
     }
 }
 
@@ -180,8 +183,18 @@ fn from_store(config: &Config) -> Option<Result<Vec<LeaseRow>, Failure>> {
             }
             Ok(sorted(&loaded.leases))
         }
-        Err(error) => Err(Failure::new(ExitStatus::OsError, error.to_string())),
+        Err(error) => Err(store_failure(&error)),
     })
+}
+
+/// Says why the store of a daemon that is down cannot be used.
+fn store_failure(error: &OpenError) -> Failure {
+    let code = match error {
+        OpenError::InUse(_) => ExitStatus::TempFail,
+        OpenError::NoPermission(_) => ExitStatus::NoPermission,
+        OpenError::Damaged(_) | OpenError::Unusable(_) => ExitStatus::OsError,
+    };
+    Failure::new(code, error.to_string())
 }
 
 /// Makes leases of a listing again; what cannot be read holds no address here.
@@ -208,6 +221,9 @@ pub(super) fn stored(rows: Vec<LeaseRow>) -> Vec<Lease> {
 }
 
 fn is_about(row: &LeaseRow, subject: &str) -> bool {
+    // An address may be written in several ways; a row has the canonical one.
+    let canonical = subject.parse::<Holding>().map(|holding| holding.to_string());
+    let subject = canonical.as_deref().unwrap_or(subject);
     row.vm == subject
         || [&row.ipv4, &row.ipv6, &row.prefix]
             .into_iter()

@@ -56,7 +56,7 @@ enum Command {
     Check(check::Options),
     /// List the ports of this node and what is served on each
     Ports(ListOptions),
-    /// Look at the lease table
+    /// Look at the lease table, and change it
     #[command(subcommand)]
     Leases(leases::Command),
     /// Say why a port, or a VM's ports, are as they are, and what their guest would be told now

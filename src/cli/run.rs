@@ -31,7 +31,7 @@ pub(super) fn run(path: &Path, options: &Options) -> Result<(), Failure> {
         Failure::new(code, error.to_string())
     })?;
     let _log = telemetry::logging::init()
-        .map_err(|error| Failure::new(ExitStatus::OsError, error.to_string()))?;
+        .map_err(|error| Failure::new(log_status(&error), error.to_string()))?;
     telemetry::limit_panics(|panic| {
         let telemetry::Panic { place, message, held_back } = panic;
         tracing::error!(place, message, held_back, "a part of leasehold failed; please report it");
@@ -44,6 +44,14 @@ pub(super) fn run(path: &Path, options: &Options) -> Result<(), Failure> {
         };
         Failure::new(code, error.to_string())
     })
+}
+
+/// A variable that cannot be read is a fault of the configuration, the rest the system's.
+fn log_status(error: &telemetry::logging::LogError) -> ExitStatus {
+    match error {
+        telemetry::logging::LogError::Variable(_) => ExitStatus::Config,
+        telemetry::logging::LogError::System(_) => ExitStatus::OsError,
+    }
 }
 
 /// Recovers the store if it is damaged, and says what came of it.

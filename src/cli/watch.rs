@@ -107,11 +107,27 @@ async fn begin(socket: &Path, options: &Options) -> Result<Lines<BufReader<UnixS
     Ok(BufReader::new(stream).lines())
 }
 
+/// Says what is watched; a name that fits no port now may be a typing error.
+fn beginning(ports: usize, options: &Options) -> String {
+    let wanted = match (&options.port, &options.vm) {
+        (Some(port), Some(vm)) => format!("port {port:?} of VM {vm:?}"),
+        (Some(port), None) => format!("port {port:?}"),
+        (None, Some(vm)) => format!("port of VM {vm:?}"),
+        (None, None) => "port".to_owned(),
+    };
+    if ports == 0 {
+        return format!(
+            "no {wanted} is served here now, waiting for one; `leasehold ports` lists all"
+        );
+    }
+    format!("watching {}, and those that appear", counted(ports, "port"))
+}
+
 fn show(event: &WatchEvent, options: &Options) -> Result<Reader, Failure> {
     let text = match event {
         WatchEvent::Begun { ports } => {
             let end = if io::stderr().is_terminal() { "; Ctrl-C ends it" } else { "" };
-            eprintln!("watching {}, and those that appear{end}", counted(*ports, "port"));
+            eprintln!("{}{end}", beginning(*ports, options));
             return Ok(Reader::Reads);
         }
         WatchEvent::Missed { exchanges } => {
@@ -300,6 +316,23 @@ mod tests {
             line(&due),
             "01:53:09.012 vnet0 demo/web-1 nd > router-advertisement, not asked for"
         );
+    }
+
+    #[test]
+    fn a_watch_of_nothing_names_what_it_waits_for() {
+        let options = |port: Option<&str>, vm: Option<&str>| Options {
+            port: port.map(str::to_owned),
+            vm: vm.map(str::to_owned),
+            pcap: None,
+            json: false,
+        };
+        let port = options(Some("vnte0"), None);
+        let waits = "no port \"vnte0\" is served here now, waiting for one; `leasehold ports` \
+                     lists all";
+        assert_eq!(beginning(0, &port), waits);
+        assert!(beginning(0, &options(None, Some("demo/a"))).contains("port of VM \"demo/a\""));
+        assert_eq!(beginning(1, &port), "watching 1 port, and those that appear");
+        assert!(beginning(0, &options(None, None)).starts_with("no port is served here now"));
     }
 
     #[test]

@@ -202,8 +202,8 @@ fn url(item: &Item<'_>) -> Option<BootUrl> {
     }
 }
 
-const BOOT: Keys = Keys { place: " in [boot]", known: &["rule"], later: &[] };
-const RULE: Keys = Keys {
+pub(super) const BOOT: Keys = Keys { place: " in [boot]", known: &["rule"], later: &[] };
+pub(super) const RULE: Keys = Keys {
     place: " in [[boot.rule]]",
     known: &[
         "arch",

@@ -11,8 +11,8 @@ use super::diagnostics::File;
 use super::section::{At, Item, Keys, Section};
 use super::store::store;
 use super::values::{
-    BRIDGE, Form, GLOB, INTERFACE, LISTEN, MAC, NETDEV_VM, NIC, NODE, PATH, PATTERN, TEMPLATE, VM,
-    name, network_name,
+    BRIDGE, Form, GLOB, INTERFACE, LISTEN, MAC, NETDEV_VM, NIC, NODE, PATTERN, TEMPLATE, VM, name,
+    network_name,
 };
 use super::{Limits, Source, StaticPort, Store};
 use crate::discovery::{Field, IdentityRule, Preset};
@@ -393,7 +393,13 @@ pub(super) fn filled(item: &Item<'_>, form: Form) -> Option<String> {
 
 /// Reads a path; a relative one starts where the file is.
 pub(super) fn path_in(base: &Path, item: &Item<'_>) -> Option<PathBuf> {
-    filled(item, PATH).map(|text| base.join(text))
+    let like = match item.key {
+        "path" => "\"/var/lib/leasehold\"",
+        "networks-dir" => "\"networks.d\"",
+        "socket" => "\"/run/leasehold/control.sock\"",
+        _ => "\"/etc/leasehold/etcd.pem\"",
+    };
+    filled(item, Form { what: "a path", like }).map(|text| base.join(text))
 }
 
 const DEPLOYMENT_FORM: Form = Form { what: "a deployment's name", like: "\"leasehold\"" };
@@ -401,7 +407,7 @@ const FIELD: Form = Form {
     what: "a field of a port",
     like: "\"external-ids:iface-id\", \"other-config:KEY\", \"interface\" or \"bridge\"",
 };
-const KIND: Form = Form { what: "a kind of source", like: "\"ovsdb\" or \"static\"" };
+const KIND: Form = Form { what: "a kind of source", like: "\"ovsdb\", \"netdev\" or \"static\"" };
 
 /// RFC 6355, section 4.
 const DUID_UUID: u16 = 4;
@@ -413,7 +419,7 @@ const METRICS_LISTEN: &str = "127.0.0.1:9768";
 const NETWORKS_DIR: &str = "networks.d";
 const OVSDB_SOCKET: &str = "/run/openvswitch/db.sock";
 
-const ROOT: Keys = Keys {
+pub(super) const ROOT: Keys = Keys {
     place: "",
     known: &[
         "networks-dir",
@@ -428,21 +434,22 @@ const ROOT: Keys = Keys {
     ],
     later: &[],
 };
-const DEPLOYMENT: Keys = Keys { place: " in [deployment]", known: &["name"], later: &[] };
-const NODE_KEYS: Keys = Keys { place: " in [node]", known: &["name"], later: &[] };
-const SOURCE: Keys = Keys {
+pub(super) const DEPLOYMENT: Keys =
+    Keys { place: " in [deployment]", known: &["name"], later: &[] };
+pub(super) const NODE_KEYS: Keys = Keys { place: " in [node]", known: &["name"], later: &[] };
+pub(super) const SOURCE: Keys = Keys {
     place: " in [[source]]",
     known: &["kind", "socket", "bridges", "identity", "port", "match", "vm"],
     later: &[],
 };
-const PORT: Keys = Keys {
+pub(super) const PORT: Keys = Keys {
     place: " in [[source.port]]",
     known: &["interface", "vm", "nic", "mac", "network"],
     later: &[],
 };
-const IDENTITY: Keys =
+pub(super) const IDENTITY: Keys =
     Keys { place: " in [[identity]]", known: &["from", "pattern", "vm", "nic"], later: &[] };
-const METRICS: Keys = Keys { place: " in [metrics]", known: &["listen"], later: &[] };
-const CONTROL: Keys = Keys { place: " in [control]", known: &["socket"], later: &[] };
-const LIMITS: Keys =
+pub(super) const METRICS: Keys = Keys { place: " in [metrics]", known: &["listen"], later: &[] };
+pub(super) const CONTROL: Keys = Keys { place: " in [control]", known: &["socket"], later: &[] };
+pub(super) const LIMITS: Keys =
     Keys { place: " in [limits]", known: &["max-ports", "frames-per-second", "burst"], later: &[] };

@@ -515,14 +515,14 @@ pub(super) const KEYS: Keys = Keys {
     ],
     later: &[],
 };
-const PREFIX: Keys = Keys {
+pub(super) const PREFIX: Keys = Keys {
     place: " in [[ipv6.prefix]]",
     known: &["prefix", "on-link", "autonomous", "preferred-lifetime", "valid-lifetime"],
     later: &[],
 };
 const ROUTE: Keys =
     Keys { place: " in \"routes\"", known: &["to", "preference", "lifetime"], later: &[] };
-const RA: Keys = Keys {
+pub(super) const RA: Keys = Keys {
     place: " in [ipv6.ra]",
     known: &["router-lifetime", "hop-limit", "preference", "interval", "dns-lifetime", "pref64"],
     later: &[],

@@ -15,6 +15,7 @@ mod option_kind;
 mod option_names;
 mod option_names_v6;
 mod option_text;
+mod places;
 mod section;
 mod services;
 mod store;

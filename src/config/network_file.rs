@@ -373,6 +373,30 @@ fn warn_if_it_serves_nobody(root: &Section<'_>, network: &Network) {
                 network.name.as_str()
             ),
         );
+        return;
+    }
+    let unserved = |key: &'static str, family: &str| {
+        if let Some(item) = root.get(key) {
+            let text = format!(
+                "[{key}] has no ranges, and no [[vm]] an {family} address: no VM is given one but by \
+                 `leasehold leases reserve`; add ranges or a [[vm]]"
+            );
+            root.file.warn(item.span, text);
+        }
+    };
+    if let Some(ipv4) = &network.ipv4
+        && ipv4.pool.ranges.is_empty()
+        && network.vms.iter().all(|vm| vm.ipv4.is_empty())
+    {
+        unserved("ipv4", "IPv4");
+    }
+    if let Some(ipv6) = &network.ipv6
+        && ipv6.mode == AddressMode::Stateful
+        && ipv6.pool.ranges.is_empty()
+        && ipv6.delegation.is_none()
+        && network.vms.iter().all(|vm| vm.ipv6.is_empty())
+    {
+        unserved("ipv6", "IPv6");
     }
 }
 
@@ -384,7 +408,7 @@ pub(super) fn number_of(address: IpAddr) -> u128 {
     }
 }
 
-const ROOT: Keys = Keys {
+pub(super) const ROOT: Keys = Keys {
     place: "",
     known: &[
         "name",
@@ -410,12 +434,12 @@ const ROOT: Keys = Keys {
     later: &[],
 };
 const ROOT_OPTION: Keys = option::keys(" in [[option]]");
-const MATCH: Keys = Keys {
+pub(super) const MATCH: Keys = Keys {
     place: " in [match]",
     known: &["bridge", "vlan", "interface", "external-ids"],
     later: &[],
 };
-const GATEWAY: Keys = Keys {
+pub(super) const GATEWAY: Keys = Keys {
     place: " in [gateway]",
     known: &["mac", "answer", "answer-ping", "announce", "retire"],
     later: &[],

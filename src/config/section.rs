@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostics::File;
+use super::places;
 use super::values::Form;
 
 /// A value, and where it stands.
@@ -68,8 +69,13 @@ impl<'a> Section<'a> {
             let fault = if keys.later.contains(&name) {
                 format!("{name:?}{} is not available in this version; leave it out", keys.place)
             } else {
-                let nearest = nearest(name, keys.known);
-                format!("unknown key {name:?}{}; the nearest known key is {nearest:?}", keys.place)
+                let near = nearest(name, keys.known);
+                let place = places::elsewhere(name, keys).filter(|_| distance(name, near) > 1);
+                let known = match place {
+                    Some(place) => format!("{name:?}{place}"),
+                    None => format!("{near:?}"),
+                };
+                format!("unknown key {name:?}{}; the nearest known key is {known}", keys.place)
             };
             file.error(key.span(), fault);
         }
@@ -258,7 +264,7 @@ impl<'a> Item<'a> {
     /// Opens a table.
     pub(super) fn section(&self, keys: &'static Keys) -> Option<Section<'a>> {
         let Some(table) = self.value.as_table() else {
-            self.error_type("a table");
+            self.error_type(&table_of(keys));
             return None;
         };
         Some(Section::new(self.file, self.span.clone(), table, keys))
@@ -268,6 +274,15 @@ impl<'a> Item<'a> {
     pub(super) fn at<T>(&self, value: T) -> At<T> {
         Spanned::new(self.span.clone(), value)
     }
+}
+
+/// Describes a table; a small one is likely to be written in braces.
+fn table_of(keys: &Keys) -> String {
+    if keys.known.len() > SMALL {
+        return "a table".to_owned();
+    }
+    let keys: Vec<String> = keys.known.iter().map(|key| format!("{key} = ...")).collect();
+    format!("a table like {{ {} }}", keys.join(", "))
 }
 
 /// Joins words as `"a", "b" or "c"`.
@@ -303,6 +318,9 @@ fn distance(from: &str, to: &str) -> usize {
     }
     row.last().copied().unwrap_or_default()
 }
+
+/// Keys of a table that is written in braces.
+const SMALL: usize = 4;
 
 #[cfg(test)]
 mod tests {

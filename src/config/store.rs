@@ -154,8 +154,9 @@ const PREFIX_FORM: Form = Form { what: "what keys begin with", like: "\"/leaseho
 const STORE_PATH: &str = "/var/lib/leasehold";
 const PREFIX: &str = "/leasehold";
 
-const STORE: Keys = Keys { place: " in [store]", known: &["backend", "path", "etcd"], later: &[] };
-const ETCD: Keys = Keys {
+pub(super) const STORE: Keys =
+    Keys { place: " in [store]", known: &["backend", "path", "etcd"], later: &[] };
+pub(super) const ETCD: Keys = Keys {
     place: " in [store.etcd]",
     known: &[
         "endpoints",

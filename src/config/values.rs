@@ -344,7 +344,6 @@ pub(super) const NETDEV_VM: Form = Form::new("a template", "\"lab/{interface}\""
 pub(super) const NETWORK_NAME: Form = Form::new("a network's name", "\"blue\"");
 pub(super) const NIC: Form = Form::new("a NIC's name", "\"default\"");
 pub(super) const NODE: Form = Form::new("a node's name", "\"node-a\"");
-pub(super) const PATH: Form = Form::new("a path", "\"/run/leasehold/control.sock\"");
 pub(super) const PATTERN: Form = Form::new("a regular expression", "'^(?<name>.+)-eth0$'");
 pub(super) const TEMPLATE: Form = Form::new("a template", "\"{name}\"");
 pub(super) const TEXT: Form = Form::new("a text", "\"blue\"");

@@ -76,6 +76,8 @@ pub enum Answer {
     Watch(WatchEvent),
     /// To [`Request::Edit`]: how many leases changed, or everything that stands against it.
     Edited(Result<usize, Vec<String>>),
+    /// To [`Request::Edit`]: the store could not be read or written; what became of the edit.
+    StoreFailed(String),
     /// The request could not be read, or not be met.
     Error(String),
 }

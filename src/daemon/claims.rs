@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::discovery::{Port, SourceEvent, SourceId};
+use crate::lease::VmId;
 
 /// Every port that a source names, by interface and source.
 #[derive(Debug, Default)]
@@ -56,6 +57,11 @@ impl Claims {
     /// Returns what the first source says of an interface.
     pub(super) fn port(&self, interface: &str) -> Option<&Port> {
         self.by_interface.get(interface)?.values().next().map(Arc::as_ref)
+    }
+
+    /// Returns the VM behind an interface, if its source could name one.
+    pub(super) fn vm(&self, interface: &str) -> Option<&VmId> {
+        self.port(interface)?.identity.as_ref().ok().map(|identity| &identity.vm)
     }
 
     /// Returns what each source says of an interface, in file order.

@@ -61,7 +61,7 @@ impl PendingEdits {
                 "the change is made, and not yet durable: {error}; it is written as soon as the \
                  store works"
             );
-            let _ = answer.send(Said::Answer(Answer::Edited(Err(vec![text]))));
+            let _ = answer.send(Said::Answer(Answer::StoreFailed(text)));
         }
     }
 }
@@ -107,7 +107,7 @@ impl Supervisor {
             Ok(leases) => leases,
             Err(StoreError(error)) => {
                 let text = format!("{error}; nothing was changed");
-                let _ = asked.answer.send(Said::Answer(Answer::Edited(Err(vec![text]))));
+                let _ = asked.answer.send(Said::Answer(Answer::StoreFailed(text)));
                 return;
             }
         };
@@ -160,6 +160,7 @@ impl Supervisor {
                 for key in &keys {
                     self.writes.note(key, LeaseChange::Addresses);
                 }
+                tell(&keys);
                 let concerned = concerned(&self.entries, &keys);
                 self.edits.waiting.push((keys, answer));
                 self.reconcile(concerned).await;
@@ -204,6 +205,14 @@ impl Supervisor {
             })
         };
         losing.iter().filter_map(say).collect()
+    }
+}
+
+/// Logs what a command changed: an import is one line.
+fn tell(keys: &[LeaseKey]) {
+    if let Some(LeaseKey { network, vm, nic }) = keys.first() {
+        let more = keys.len().saturating_sub(1);
+        tracing::info!(%network, %vm, %nic, more, "leases are changed by a command");
     }
 }
 

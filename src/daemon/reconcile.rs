@@ -12,7 +12,7 @@ use super::reclaim::{RECLAIM_INTERVAL, may_be_given_later};
 use super::supervisor::Supervisor;
 use crate::clock;
 use crate::control::PortState;
-use crate::lease::{Assignment, Lease};
+use crate::lease::{Assignment, Lease, VmId};
 use crate::network::{AddressMode, Network};
 use crate::time::Mono;
 
@@ -116,7 +116,7 @@ impl Supervisor {
         // Every new lease waits a moment for the store; that is no news, and its end is.
         let waits = entry.reason.as_ref().is_some_and(|text| text.starts_with(NOT_YET_DURABLE));
         if news && !waits {
-            let vm = entry.lease.as_ref().map_or("-", |lease| lease.key.vm.as_str());
+            let vm = self.claims.vm(interface).map_or("-", VmId::as_str);
             let state = entry.state.as_str();
             match &entry.reason {
                 // It has all that it needs, and yet it is not served.

@@ -98,7 +98,10 @@ impl Supervisor {
             News::Down(reason) => {
                 self.metrics.store(self.config.store.backend()).set_up(false);
                 if self.writes.down(&reason) {
-                    tracing::warn!(%reason, "the lease store; known VMs are served on, new ones wait");
+                    tracing::warn!(
+                        %reason,
+                        "the lease store is down; known VMs are served on, new ones wait"
+                    );
                 }
             }
         }

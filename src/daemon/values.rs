@@ -10,6 +10,7 @@ use crate::network::{
     Ipv6Route, Lifetime, Mask, Parameters, PrefixInformation, RawOption, RouterAdvertisement,
     RouterPreference,
 };
+use crate::probe;
 
 /// A value's name and text; what is not set is left out.
 pub(super) type Value = (&'static str, String);
@@ -121,7 +122,7 @@ impl Values {
         self.put("ipv4.rapid-commit", rapid_commit);
         self.maybe("ipv4.ipv6-only-wait", ipv6_only_wait.map(duration).as_ref());
         self.maybe("ipv4.auto-configure", auto_configure.as_ref());
-        self.texts("ipv4.options", options.iter().map(option));
+        self.texts("ipv4.options", options.iter().map(|raw| option(raw, probe::dhcpv4_option)));
     }
 
     fn ipv6(&mut self, ipv6: &Ipv6Parameters) {
@@ -172,7 +173,7 @@ impl Values {
         self.texts("ipv6.prefix", prefixes.iter().map(prefix));
         self.texts("ipv6.routes", routes.iter().map(ipv6_route));
         self.router(ra);
-        self.texts("ipv6.options", options.iter().map(option));
+        self.texts("ipv6.options", options.iter().map(|raw| option(raw, probe::dhcpv6_option)));
     }
 
     fn router(&mut self, ra: &RouterAdvertisement) {
@@ -261,9 +262,14 @@ fn prefix(information: &PrefixInformation) -> String {
     format!("{prefix} {on_link}, {autonomous}, {preferred}, {valid}")
 }
 
-fn option(RawOption { code, body, always }: &RawOption) -> String {
+/// Writes an option in words; what has none by its code and bytes.
+fn option(
+    RawOption { code, body, always }: &RawOption,
+    words: fn(u16, &[u8]) -> Option<String>,
+) -> String {
     let always = if *always { " always" } else { "" };
-    format!("{code}={}{always}", hex(body))
+    let text = words(*code, body).unwrap_or_else(|| format!("{code} {}", hex(body)));
+    format!("{text}{always}")
 }
 
 fn preference_word(preference: RouterPreference) -> &'static str {
@@ -293,6 +299,18 @@ mod tests {
     use crate::lease::{LeaseKey, LeaseTable, Occasion};
     use crate::network::tests::network;
     use crate::time::Wall;
+
+    #[test]
+    fn an_option_is_written_as_a_person_would_and_else_as_bytes() {
+        let raw = |code, body: &[u8], always| RawOption { code, body: body.into(), always };
+        let v4 = |raw: &RawOption| option(raw, probe::dhcpv4_option);
+        assert_eq!(v4(&raw(150, &[10, 20, 0, 5], false)), "tftp-server-address 10.20.0.5");
+        assert_eq!(v4(&raw(43, &[1, 4], true)), "43 0104 always");
+        assert_eq!(v4(&raw(230, &[1], false)), "230 01");
+        let v6 = |raw: &RawOption| option(raw, probe::dhcpv6_option);
+        assert_eq!(v6(&raw(64, b"\x04aftr\x07example\0", false)), "aftr-name aftr.example");
+        assert_eq!(v6(&raw(700, &[1], false)), "700 01");
+    }
 
     #[test]
     fn what_is_not_set_is_left_out() {

@@ -44,6 +44,11 @@ pub(super) fn fields(message: &[u8]) -> Option<Vec<Field>> {
     Some(fields)
 }
 
+/// Writes one option's name and data; `None`: one of them is not known.
+pub(super) fn option(code: u8, body: &[u8]) -> Option<String> {
+    Some(format!("{} {}", config::option_name(code)?, value(code, body)?))
+}
+
 /// Collects the options, also those in `file` and `sname` (RFC 2132, section 9.3), the parts of a
 /// long one joined (RFC 3396).
 fn collect(options: &[u8], message: &[u8]) -> Vec<(u8, Vec<u8>)> {

@@ -41,6 +41,11 @@ pub(super) fn fields(message: &[u8]) -> Option<Vec<Field>> {
     Some(fields)
 }
 
+/// Writes one option's name and data; `None`: one of them is not known.
+pub(super) fn option(code: u16, body: &[u8]) -> Option<String> {
+    Some(format!("{} {}", name(code), value(code, body)?))
+}
+
 /// Hands every option to `each`; `None`: one runs past the end.
 fn options(bytes: &[u8], mut each: impl FnMut(u16, &[u8])) -> Option<()> {
     let mut reader = Reader::new(bytes);

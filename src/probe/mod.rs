@@ -112,6 +112,18 @@ impl Prober {
     }
 }
 
+/// Writes a DHCPv4 option's name and data in words; `None`: there are none for it.
+#[must_use]
+pub fn dhcpv4_option(code: u16, body: &[u8]) -> Option<String> {
+    dhcpv4::option(u8::try_from(code).ok()?, body)
+}
+
+/// Writes a DHCPv6 option's name and data in words; `None`: there are none for it.
+#[must_use]
+pub fn dhcpv6_option(code: u16, body: &[u8]) -> Option<String> {
+    dhcpv6::option(code, body)
+}
+
 /// Reads one untagged frame to a guest; `None`: it is no message that this module knows.
 #[must_use]
 pub fn decode(frame: &[u8]) -> Option<Decoded> {

@@ -148,15 +148,15 @@ pub fn recover(
 }
 
 /// Reads what this node's disk holds while no daemon has it open; `None` if it holds nothing.
+///
+/// # Errors
+/// [`OpenError`] if it cannot be used.
 #[must_use]
-pub fn read(config: &config::Store) -> Option<Result<Loaded, String>> {
+pub fn read(config: &config::Store) -> Option<Result<Loaded, OpenError>> {
+    let unusable = |error: StoreError| OpenError::Unusable(error.to_string());
     match config {
         config::Store::Embedded { path } | config::Store::Etcd { path, .. } if path.is_dir() => {
-            Some(
-                EmbeddedStore::open(path)
-                    .map_err(|error| error.to_string())
-                    .and_then(|mut store| store.load().map_err(|error| error.to_string())),
-            )
+            Some(EmbeddedStore::open(path).and_then(|mut store| store.load().map_err(unusable)))
         }
         config::Store::Embedded { .. } | config::Store::Etcd { .. } | config::Store::Memory => None,
     }

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry};
@@ -36,8 +37,14 @@ pub struct LogGuard {
 
 /// The log could not be set up: what was wrong, in one line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct LogError(String);
+pub enum LogError {
+    /// `LEASEHOLD_LOG` cannot be read.
+    #[error("{0}")]
+    Variable(String),
+    /// The system gives no thread, or a log was set up before.
+    #[error("{0}")]
+    System(String),
+}
 
 /// Sets up the process's log, once. `LEASEHOLD_LOG` says what is logged: a level, or
 /// `target=level` pairs; `info` if it is not set.
@@ -53,13 +60,13 @@ pub fn init() -> Result<LogGuard, LogError> {
     thread::Builder::new()
         .name("log".to_owned())
         .spawn(move || write_all(&entries, sink, &LOST))
-        .map_err(|error| LogError(format!("starting the log's thread: {error}")))?;
+        .map_err(|error| LogError::System(format!("starting the log's thread: {error}")))?;
     let layer = LineLayer { form, queue: queue.clone(), lost: &LOST, wall: clock::wall };
     Registry::default()
         .with(layer)
         .with(filter)
         .try_init()
-        .map_err(|error| LogError(format!("setting up the log: {error}")))?;
+        .map_err(|error| LogError::System(format!("setting up the log: {error}")))?;
     Ok(LogGuard { queue })
 }
 
@@ -307,12 +314,19 @@ fn write_all(entries: &Receiver<Entry>, sink: Sink, lost: &AtomicU64) {
 
 fn filter(text: Option<&str>) -> Result<EnvFilter, LogError> {
     let text = text.filter(|text| !text.trim().is_empty()).unwrap_or("info");
-    EnvFilter::try_new(text).map_err(|error| {
-        LogError(format!(
+    let fault = |error: &dyn fmt::Display| {
+        LogError::Variable(format!(
             "reading {FILTER_VARIABLE}={text:?}: {error}: give a level (error, warn, info, debug, \
              trace) or target=level pairs"
         ))
-    })
+    };
+    // A word that is no level would be taken for a target, and nothing else be logged.
+    for word in text.split(',').map(str::trim) {
+        if !word.contains(['=', '[', ':']) && word.parse::<LevelFilter>().is_err() {
+            return Err(fault(&format_args!("{word:?} is no level")));
+        }
+    }
+    EnvFilter::try_new(text).map_err(|error| fault(&error))
 }
 
 /// Tells whether `stream`, the value of `JOURNAL_STREAM`, names the file with this device and
@@ -456,6 +470,15 @@ mod tests {
         assert_eq!(filter(Some("leasehold=debug")).unwrap().to_string(), "leasehold=debug");
         let error = filter(Some("leasehold=loud")).unwrap_err().to_string();
         assert!(error.contains("LEASEHOLD_LOG") && error.contains("loud"), "{error}");
+    }
+
+    #[test]
+    fn a_level_with_a_typing_error_is_no_target() {
+        let error = filter(Some("info,wran")).unwrap_err().to_string();
+        assert!(error.contains(r#""wran" is no level: give a level"#), "{error}");
+        assert!(filter(Some("warn,leasehold::store=trace")).is_ok());
+        assert!(filter(Some("WARN")).is_ok());
+        assert!(filter(Some("off")).is_ok());
     }
 
     #[test]

@@ -209,6 +209,7 @@ pub(super) fn apply(
     match client::ask(&client::socket(path)?, &request) {
         Ok(Answer::Edited(Ok(changed))) => Ok(changed),
         Ok(Answer::Edited(Err(lines))) => Err(refused(&lines)),
+        Ok(Answer::StoreFailed(text)) => Err(Failure::new(ExitStatus::OsError, text)),
         Ok(other) => Err(client::unexpected(other)),
         Err(unreachable) if unreachable.code == ExitStatus::Unavailable => {
             let Request::Edit { edits, .. } = request else { return Err(unreachable) };
@@ -229,7 +230,7 @@ fn in_store(config: &Config, edits: &[Edit]) -> Option<Result<Edited, Failure>> 
     }
     let failed = |error: String| Failure::new(ExitStatus::OsError, error);
     if let Err(error) = store::read(&config.store)? {
-        return Some(Err(failed(error)));
+        return Some(Err(super::store_failure(&error)));
     }
     let work = || {
         let mut store =

@@ -190,6 +190,10 @@ fn key(
 
 fn identity(template: &str, host: &Host) -> Result<String, String> {
     let mut identity = template.to_owned();
+    let unknown = template.replace("{hostname}", "").replace("{mac}", "");
+    if unknown.contains(['{', '}']) {
+        return Err(format!("--vm {template:?}: a placeholder is {{hostname}} or {{mac}}"));
+    }
     for (name, value) in [("{hostname}", &host.hostname), ("{mac}", &host.mac)] {
         if !identity.contains(name) {
             continue;
@@ -325,6 +329,10 @@ mod tests {
     fn an_identity_is_made_of_what_the_host_has() {
         let host = host("1", "52:54:00:00:00:01", "db-1", &["10.0.0.10"]);
         assert_eq!(identity("prod/{hostname}", &host).unwrap(), "prod/db-1");
+        assert_eq!(
+            identity("prod/{name}", &host).unwrap_err(),
+            "--vm \"prod/{name}\": a placeholder is {hostname} or {mac}"
+        );
         let nameless = Host { hostname: None, ..host };
         assert_eq!(
             identity("{hostname}", &nameless).unwrap_err(),

@@ -104,7 +104,9 @@ fn faults_of_boot_rules_are_named() {
         (
             IPV4_RANGE,
             "[boot]\nfile = \"x\"",
-            &[r#"7:1: unknown key "file" in [boot]; the nearest known key is "rule""#],
+            &[
+                r#"7:1: unknown key "file" in [boot]; the nearest known key is "file" in [[boot.rule]]"#,
+            ],
         ),
         (
             IPV4_RANGE,

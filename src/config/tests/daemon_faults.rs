@@ -28,7 +28,7 @@ kind = "ovsdb""#,
             r#"[[source]]
 socket = "/x""#,
             &[
-                r#"1:1: "kind" in [[source]] is missing; give a kind of source like "ovsdb" or "static""#,
+                r#"1:1: "kind" in [[source]] is missing; give a kind of source like "ovsdb", "netdev" or "static""#,
             ],
         ),
         (

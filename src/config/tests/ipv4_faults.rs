@@ -32,6 +32,18 @@ ten
         ),
         (
             IPV4_RANGE,
+            r#"dns = ["10.0.0.53"]"#,
+            &[
+                r#"6:1: unknown key "dns" in [ipv4]; the nearest known key is "dns" above the first section"#,
+            ],
+        ),
+        (
+            IPV4_RANGE,
+            r#"routes = ["10.0.0.0/8"]"#,
+            &[r#"6:11: "routes" is a string; write a table like { to = ..., via = ... }"#],
+        ),
+        (
+            IPV4_RANGE,
             r#"server-id = "10.0.0.255""#,
             &[
                 "6:13: server-id 10.0.0.255 is the broadcast address of 10.0.0.0/24; write a host's address",

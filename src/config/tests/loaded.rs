@@ -71,6 +71,24 @@ fn networks_that_shadow_each_other_are_warned_of() {
 }
 
 #[test]
+fn a_family_that_gives_no_address_is_warned_of_beside_one_that_does() {
+    let warnings = |network: &str| loaded(OVSDB, &[("blue.toml", network)]).unwrap().warnings;
+    let slaac = "[ipv6]\nsubnet = \"2001:db8::/64\"\ngateway = \"fe80::1\"\n";
+    let text = |place: &str, key: &str, family: &str| {
+        format!(
+            "networks.d/blue.toml:{place}: [{key}] has no ranges, and no [[vm]] an {family} address: \
+             no VM is given one but by `leasehold leases reserve`; add ranges or a [[vm]]"
+        )
+    };
+    assert_eq!(warnings(&format!("{IPV4}\n{slaac}")), [text("2:1", "ipv4", "IPv4")]);
+    let reserved = "[[vm]]\nid = \"a/b\"\nipv4 = \"10.0.0.9\"\n";
+    assert_eq!(warnings(&format!("{IPV4}\n{slaac}{reserved}")), [""; 0]);
+    assert_eq!(warnings(&format!("{IPV4_RANGE}\n{slaac}")), [""; 0]);
+    let stateful = format!("{IPV4_RANGE}\n{slaac}mode = \"stateful\"\n");
+    assert_eq!(warnings(&stateful), [text("7:1", "ipv6", "IPv6")]);
+}
+
+#[test]
 fn what_serves_nobody_is_warned_of() {
     assert_eq!(
         loaded(OVSDB, &[]).unwrap().warnings,

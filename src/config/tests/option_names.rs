@@ -263,7 +263,7 @@ fn wrong_values_are_named_with_their_option() {
         ),
         (
             r#"classless-static-route = "10.0.0.0/8""#,
-            r#"7:26: "classless-static-route" is a string; write a table"#,
+            r#"7:26: "classless-static-route" is a string; write a table like { to = ..., via = ... }"#,
         ),
         (
             r#"classless-static-route = [{ to = "10.0.0.1/8", via = "10.0.0.1" }]"#,
@@ -277,7 +277,10 @@ fn wrong_values_are_named_with_their_option() {
             r#"vivso-suboptions = { hex = "01" }"#,
             r#"7:20: "enterprise" of a vendor is missing; give an enterprise's number like 4491"#,
         ),
-        (r#"vivso-suboptions = "01""#, r#"7:20: "vivso-suboptions" is a string; write a table"#),
+        (
+            r#"vivso-suboptions = "01""#,
+            r#"7:20: "vivso-suboptions" is a string; write a table like { enterprise = ..., hex = ... }"#,
+        ),
     ];
     for (line, fault) in cases {
         assert_network_faults(&[(IPV4_RANGE, &format!("[ipv4.options]\n{line}"), &[fault])]);

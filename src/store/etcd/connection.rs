@@ -176,14 +176,16 @@ fn options(config: &config::Etcd) -> Result<ConnectOptions, String> {
 
 /// Says in one line what went wrong; a transport error keeps its cause to itself otherwise.
 pub(super) fn words(error: &Error) -> String {
-    let mut text = match error {
-        Error::GRpcStatus(status) => status.message().to_owned(),
-        other => other.to_string(),
+    use std::error::Error as _;
+    // etcd's error names no source; what it holds does.
+    let (mut text, mut source) = match error {
+        Error::GRpcStatus(status) => (status.message().to_owned(), status.source()),
+        Error::TransportError(error) => (error.to_string(), error.source()),
+        other => (other.to_string(), None),
     };
-    let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         let more = cause.to_string();
-        if !text.contains(&more) && !more.contains("status:") {
+        if !text.contains(&more) && !more.contains("status:") && more != "transport error" {
             text = format!("{text}: {more}");
         }
         source = cause.source();
@@ -209,6 +211,21 @@ const PING_LIMIT: Duration = Duration::from_secs(3);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_member_that_does_not_run_is_said_to_refuse_the_connection() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", free.local_addr().unwrap());
+        drop(free);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let error = runtime.block_on(async {
+            let mut client = Client::connect([endpoint], None).await?;
+            client.get("key", None).await.map(|_| ())
+        });
+        let text = words(&error.unwrap_err());
+        assert!(text.contains("onnection refused") && !text.contains('\n'), "{text}");
+        assert!(!text.contains("transport error"), "{text}");
+    }
 
     #[test]
     fn an_endpoint_is_looked_for_at_its_host_and_port() {

@@ -101,6 +101,11 @@ impl Watch {
                 return Ok(());
             }
         }
+        if keys.is_empty() {
+            // A member may take the stream and refuse to be read, of a user that it does not know
+            // for example: that is not up.
+            self.revision().await?;
+        }
         if self.news.send(News::Up).await.is_err() {
             return Ok(());
         }
