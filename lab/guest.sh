@@ -73,6 +73,9 @@ initrd() {
     done
   done
   cp -r /etc/dhcp "$root/etc/"
+  # dhclient's script reads the one and replaces the other.
+  : >"$root/etc/fstab"
+  : >"$root/etc/resolv.conf"
   cp /sbin/dhclient-script "$root/sbin/"
   cp "$lab/udhcpc.script" "$root/lib/"
   cp "$out"/modules/*.ko "$root/lib/modules/"

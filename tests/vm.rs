@@ -38,6 +38,8 @@ scenarios! {
     #[ignore = "long: `make test-vm`"]
     migration_aborted needs Guest,
     #[ignore = "long: `make test-vm`"]
+    migration_failed needs Guest,
+    #[ignore = "long: `make test-vm`"]
     migration_late_daemon needs Guest,
     #[ignore = "long: `make test-vm`"]
     migration_without_etcd needs Guest,
