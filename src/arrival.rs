@@ -13,6 +13,11 @@
 //!   guest's own, if there was none for [`GUEST_QUIET`], since some guests repeat theirs for ever.
 //! - There are at most [`AT_ONCE`] arrivals in a row, and one more every [`PERIOD`]. Further ones
 //!   wait: the guest is answered all the same, and its next frame is looked at again.
+//!
+//! Whether the guest [is here](Arrival::is_here) also decides about unsolicited router
+//! advertisements (clause C3): a port gets none while its guest is not known to be behind it, be it
+//! a migration's target before the guest runs there, or the source after the guest left. No lease
+//! decides that: one that says this node may be a lease that the node has made by itself.
 
 use std::time::Duration;
 
@@ -48,6 +53,8 @@ enum Presence {
     /// Not known to be here.
     #[default]
     Away,
+    /// Here, by a frame that was one arrival too many: the next frame may be it.
+    Unannounced,
     /// Here.
     Here,
 }
@@ -66,6 +73,15 @@ impl Arrival {
     /// Takes the guest for being here already: this program was restarted, the VM did not move.
     pub fn settle(&mut self) {
         self.presence = Presence::Here;
+    }
+
+    /// Tells whether the guest is known to be here.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        match self.presence {
+            Presence::Away => false,
+            Presence::Unannounced | Presence::Here => true,
+        }
     }
 
     /// Takes the guest for being gone: nothing more is said, and its next frame is an arrival.
@@ -98,10 +114,16 @@ impl Arrival {
             Sign::Other => false,
         };
         let is_news = match self.presence {
-            Presence::Away => true,
+            Presence::Away | Presence::Unannounced => true,
             Presence::Here => after_quiet,
         };
-        if !is_news || !self.afford(now) {
+        if !is_news {
+            return false;
+        }
+        if !self.afford(now) {
+            if self.presence == Presence::Away {
+                self.presence = Presence::Unannounced;
+            }
             return false;
         }
         self.presence = Presence::Here;
@@ -284,6 +306,37 @@ mod tests {
             })
             .collect();
         assert_eq!(arrivals, [0, 1, 2, 30, 60, 90]);
+    }
+
+    #[test]
+    fn a_guest_is_here_from_its_first_frame_until_it_leaves_however_often_it_moves_clause_c3() {
+        let mut arrival = Arrival::default();
+        assert!(!arrival.is_here());
+        let mut arrivals = 0;
+        for at in 0..10 {
+            arrivals += u32::from(arrival.hear(seconds(at), Other));
+            assert!(arrival.is_here());
+            arrival.leave();
+            assert!(!arrival.is_here());
+        }
+        assert_eq!(arrivals, AT_ONCE);
+        arrival.settle();
+        assert!(arrival.is_here());
+        arrival.link_up(seconds(10));
+        assert!(!arrival.is_here());
+    }
+
+    #[test]
+    fn a_guest_that_was_heard_beyond_the_limit_arrives_when_it_may() {
+        let mut arrival = Arrival::default();
+        for at in 0..3 {
+            assert!(arrival.hear(seconds(at), Other));
+            arrival.leave();
+        }
+        assert!(!arrival.hear(seconds(3), Other));
+        assert!(!arrival.hear(seconds(29), Other));
+        assert!(arrival.hear(seconds(30), Other));
+        assert!(!arrival.hear(seconds(31), Other));
     }
 
     proptest! {

@@ -56,14 +56,14 @@ pub struct Turn {
 }
 
 impl PortResponder {
-    /// Starts serving `binding`; `seed` feeds the jitter of unsolicited advertisements.
+    /// Starts serving `binding`, whose guest is not known to be there; `seed` feeds the jitter of
+    /// unsolicited advertisements.
     #[must_use]
     pub fn new(binding: Arc<Binding>, limit: RateLimit, now: Mono, seed: u64) -> Self {
-        let interval = interval(&binding);
         Self {
             binding,
             bucket: TokenBucket::new(limit, now),
-            schedule: nd::Schedule::new(now, interval, seed),
+            schedule: nd::Schedule::new(seed),
             withdrawals: nd::Withdrawals::default(),
             arrival: Arrival::default(),
             last_source: None,
@@ -88,10 +88,9 @@ impl PortResponder {
         // Another guest may stand behind the port now: nothing learnt of the old one is used.
         if self.binding.key != binding.key {
             self.last_source = None;
-            self.arrival.leave();
+            self.guest_left();
             self.withdrawals = nd::Withdrawals::default();
-        }
-        if changed {
+        } else if changed && self.arrival.is_here() {
             self.schedule.restart(now, interval(&binding));
         }
         if self.binding.key == binding.key {
@@ -105,19 +104,29 @@ impl PortResponder {
 
     /// Takes note that the port's link came up: the guest may be a new one, or rebooted.
     pub fn link_up(&mut self, now: Mono) {
-        self.schedule.restart(now, interval(&self.binding));
         self.arrival.link_up(now);
+        if !self.arrival.is_here() {
+            self.schedule.pause();
+        }
     }
 
     /// Takes the guest for being here already: this program was restarted, the VM did not move.
-    pub fn settle_guest(&mut self) {
+    pub fn settle_guest(&mut self, now: Mono) {
         self.arrival.settle();
+        self.schedule.restart(now, interval(&self.binding));
     }
 
-    /// Takes note that the VM is elsewhere now: it is told nothing more, and if it speaks here again
-    /// it has come back.
+    /// Takes note that the VM is elsewhere now: it is told nothing more unasked, and if it speaks
+    /// here again it has come back.
     pub fn guest_left(&mut self) {
         self.arrival.leave();
+        self.schedule.pause();
+    }
+
+    /// Tells whether the guest is known to be at the port.
+    #[must_use]
+    pub fn has_guest(&self) -> bool {
+        self.arrival.is_here()
     }
 
     /// Decides about one frame; at most one reply is put into `outbox`.
@@ -137,7 +146,8 @@ impl PortResponder {
     pub fn next_deadline(&self) -> Option<Mono> {
         let deadlines = [
             self.schedule.next_deadline(),
-            self.withdrawals.next_deadline(),
+            // What a guest is to forget it is told once it is here.
+            self.withdrawals.next_deadline().filter(|_| self.has_guest()),
             self.arrival.next_deadline(),
         ];
         deadlines.into_iter().flatten().min()
@@ -157,7 +167,7 @@ impl PortResponder {
             match self.binding.announcements.get(place) {
                 Some(_) if outbox.slot().is_none() => break,
                 Some(announcement) => {
-                    self.announce(announcement, outbox);
+                    self.announce(now, announcement, outbox);
                     self.arrival.said();
                 }
                 None => self.arrival.end_round(now),
@@ -167,9 +177,13 @@ impl PortResponder {
     }
 
     /// Sends what is due by `now`: an unsolicited router advertisement, or a last one of a router
-    /// that is withdrawn. Tells whether one was put into `outbox`.
+    /// that is withdrawn; none while the guest is not known to be here (clause C3). Tells whether
+    /// one was put into `outbox`.
     pub fn handle_deadline(&mut self, now: Mono, outbox: &mut Outbox) -> bool {
         self.withdrawals.forget(now);
+        if !self.has_guest() {
+            return false;
+        }
         // First who routes now, then who does no longer: the guest always has a router.
         if self.schedule.take_due(now) {
             return self.advertise(outbox);
@@ -219,7 +233,7 @@ impl PortResponder {
     }
 
     /// Sends one announcement to the guest's own MAC.
-    fn announce(&self, announcement: nd::Announcement, outbox: &mut Outbox) {
+    fn announce(&mut self, now: Mono, announcement: nd::Announcement, outbox: &mut Outbox) {
         let binding = &self.binding;
         let Some(guest) = binding.mac.or(self.last_source) else {
             return;
@@ -236,7 +250,10 @@ impl PortResponder {
                 nd::write_unsolicited_advertisement(frame, link, (&binding.neighbors, target))
             }
             nd::Announcement::Router => {
-                self.advertise(outbox);
+                // It stands for the one that the schedule has due: the guest is not told twice.
+                if self.advertise(outbox) {
+                    self.schedule.sent(now);
+                }
                 return;
             }
             nd::Announcement::Retired(router) => binding
@@ -302,7 +319,11 @@ impl PortResponder {
             Verdict::Noted(Note::Arrived) => Sign::Guest,
             Verdict::Noted(_) | Verdict::Replied(_) | Verdict::Dropped(_) => Sign::Other,
         };
+        let was_here = self.has_guest();
         turn.arrived = self.arrival.hear(now, sign);
+        if !was_here {
+            self.schedule.restart(now, interval(&self.binding));
+        }
         if announces && !turn.arrived {
             turn.outcome.verdict = Verdict::Noted(Note::Announced);
             turn.note = Some(Note::Announced);

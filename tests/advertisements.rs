@@ -42,12 +42,18 @@ impl Port {
     fn with_mac(network: &str, mac: Option<Mac>) -> Self {
         let mut responder = PortResponder::new(binding(network, mac), unlimited(), START, 7);
         // What a guest that has just come is told beside is another matter.
-        responder.settle_guest();
+        responder.settle_guest(START);
         Self { responder, outbox: Outbox::new(4), now: START }
     }
 
     fn reload(&mut self, network: &str) {
         self.responder.rebind(self.now, binding(network, Some(GUEST)), unlimited());
+    }
+
+    /// Has the link come up and the guest speak behind it, of whose arrival nobody is told here.
+    fn come_up(&mut self) {
+        self.responder.link_up(self.now);
+        self.responder.settle_guest(self.now);
     }
 
     fn after(&mut self, seconds: u64) -> &mut Self {
@@ -297,7 +303,7 @@ fn two_of_one_router_are_never_within_3_s_whatever_happens() {
     for round in 0..40_u64 {
         // Link up and changes of the template, closer together than three seconds.
         if round % 2 == 0 {
-            port.responder.link_up(port.now);
+            port.come_up();
         } else {
             let subnet = if round % 4 == 1 { TWO } else { ONE };
             port.reload(&ipv6(subnet, "fe80::1", ""));
@@ -307,6 +313,26 @@ fn two_of_one_router_are_never_within_3_s_whatever_happens() {
     }
     assert!(times.len() > 10, "{times:?}");
     assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= 3), "{times:?}");
+}
+
+#[test]
+fn a_guest_that_is_elsewhere_hears_of_a_change_when_it_is_back() {
+    let mut port = Port::new(&ipv6(ONE, "fe80::1", ""));
+    port.due_within(3_600);
+    port.responder.guest_left();
+    port.reload(&ipv6(TWO, "fe80::2", ""));
+    assert_eq!(port.due_within(3_600), []);
+    port.responder.settle_guest(port.now);
+    let both = vec![current("2001:db8:2::"), forgotten("2001:db8:1::")];
+    let sent = port.due_within(40);
+    let new: Vec<_> = sent.iter().filter(|(_, one)| one.from == address("fe80::2")).collect();
+    assert_eq!(new.iter().map(|(time, _)| *time).collect::<Vec<_>>(), [0, 16, 32]);
+    assert!(new.iter().all(|(_, one)| one.prefixes == both && one.router_lifetime == 1_800));
+    let old: Vec<_> = sent.iter().filter(|(_, one)| one.from == address("fe80::1")).collect();
+    assert_eq!(old.iter().map(|(time, _)| *time).collect::<Vec<_>>(), [0, 16, 32]);
+    assert!(old.iter().all(|(_, one)| one.router_lifetime == 0));
+    // The new router first: the guest always has one.
+    assert_eq!((sent[0].1.from, sent[1].1.from), (address("fe80::2"), address("fe80::1")));
 }
 
 #[test]

@@ -16,6 +16,7 @@ use leasehold::wire::{Frame, Mac, Outbox};
 use tempfile::TempDir;
 
 const GUEST: Mac = Mac([0x52, 0x54, 0x00, 0x12, 0x34, 0x56]);
+const SILENCE: [u64; 0] = [];
 const START: Mono = Mono::from_millis(1_000_000);
 
 struct Port {
@@ -39,6 +40,28 @@ impl Port {
         let frame = Frame { bytes: &bytes, vlan: None, checksum_pending: false, truncated: false };
         self.outbox.clear();
         self.responder.handle_frame(now, &frame, &mut self.outbox)
+    }
+
+    /// Returns the seconds in which a router advertisement goes out unasked, be it an arrival's or
+    /// the schedule's, up to `end`, as the port's task has it.
+    fn advertised(&mut self, (start, end): (u64, u64)) -> Vec<u64> {
+        let mut times = Vec::new();
+        while let Some(next) = self.responder.next_deadline().filter(|next| *next <= seconds(end)) {
+            let now = next.max(seconds(start));
+            self.outbox.clear();
+            self.responder.handle_arrival(now, &mut self.outbox);
+            self.responder.handle_deadline(now, &mut self.outbox);
+            // ICMPv6, router advertisement, from the router that is not retired.
+            let is_ours = |frame: &&[u8]| {
+                frame[12..14] == [0x86, 0xdd]
+                    && (frame[20], frame[54]) == (58, 134)
+                    && frame[37] == 1
+            };
+            let ours = self.outbox.frames().filter(is_ours).count();
+            assert!(self.outbox.frames().all(|frame| frame[..6] == GUEST.0));
+            times.extend((0..ours).map(|_| now.since(START).as_secs()));
+        }
+        times
     }
 
     /// Returns how many announcements are sent by `now`; all go to the guest's MAC.
@@ -98,12 +121,68 @@ fn a_guest_behind_a_link_that_came_up_arrives_clause_d3() {
 #[test]
 fn after_a_restart_a_known_guest_arrives_by_an_announcement_alone_clause_d3() {
     let mut port = Port::new(Some(GUEST));
-    port.responder.settle_guest();
+    port.responder.settle_guest(START);
     assert!(!port.hear(START, "dhcpv4/discover").arrived);
     assert_eq!(port.responder.handle_arrival(START, &mut Outbox::new(16)), 0);
     let turn = port.hear(seconds(1), "arp/rarp");
     assert!(turn.arrived);
     assert_eq!(turn.outcome.verdict, Verdict::Noted(Note::Arrived));
+}
+
+#[test]
+fn a_port_whose_guest_is_not_there_gets_no_router_advertisement_clause_c3() {
+    let mut port = Port::new(Some(GUEST));
+    assert_eq!(port.advertised((0, 3_600)), SILENCE);
+    // The hypervisor opens the port: its link comes up, and the guest is still elsewhere.
+    port.responder.link_up(seconds(3_600));
+    assert_eq!(port.advertised((3_600, 7_200)), SILENCE);
+}
+
+#[test]
+fn a_guest_that_came_is_advertised_to_by_its_arrival_and_then_once_an_interval_clause_d4() {
+    let mut port = Port::new(Some(GUEST));
+    assert!(port.hear(START, "arp/rarp").arrived);
+    let times = port.advertised((0, 2_000));
+    assert_eq!(times[..4], [0, 1, 3, 7]);
+    let gaps: Vec<u64> = times[3..].windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(gaps.len() >= 3 && gaps.iter().all(|gap| (199..=600).contains(gap)), "{gaps:?}");
+}
+
+#[test]
+fn the_port_that_a_guest_left_gets_no_router_advertisement_until_it_is_back_clause_c3() {
+    let mut port = Port::new(Some(GUEST));
+    port.hear(START, "arp/rarp");
+    assert_eq!(port.advertised((0, 100)), [0, 1, 3, 7]);
+    port.responder.guest_left();
+    port.responder.link_up(seconds(101));
+    assert_eq!(port.advertised((100, 10_000)), SILENCE);
+    // It asks there all the same: then it is there.
+    assert!(port.hear(seconds(10_000), "nd/rs-stateful").arrived);
+    assert_eq!(port.advertised((10_000, 10_100)), [10_000, 10_001, 10_003, 10_007]);
+}
+
+#[test]
+fn a_guest_that_moves_more_often_than_it_may_arrive_is_advertised_to_all_the_same_clause_c3() {
+    let mut port = Port::new(Some(GUEST));
+    let mut times = Vec::new();
+    for at in 0..20 {
+        port.responder.guest_left();
+        let arrived = port.hear(seconds(at), "dhcpv4/discover").arrived;
+        assert_eq!(arrived, at < 3);
+        times.extend(port.advertised((at, at)));
+    }
+    assert_eq!(times, [0, 1, 2, 5, 8, 11, 14, 17]);
+    // It stays. Nothing of its says so any more, and it goes on.
+    assert_eq!(port.advertised((20, 60)), [20, 36, 52]);
+}
+
+#[test]
+fn a_guest_that_was_there_before_a_restart_is_advertised_to_at_once_clause_c3() {
+    let mut port = Port::new(Some(GUEST));
+    port.responder.settle_guest(START);
+    assert_eq!(port.advertised((0, 40)), [0, 16, 32]);
+    port.responder.guest_left();
+    assert_eq!(port.advertised((40, 4_000)), SILENCE);
 }
 
 #[test]

@@ -39,7 +39,7 @@ pub(super) enum Order {
     },
     /// The link came up.
     LinkUp,
-    /// The VM was heard elsewhere.
+    /// The VM was heard elsewhere: it is told nothing more here.
     GuestLeft,
     /// Show what is exchanged from now on.
     Watch(Tap),
@@ -52,7 +52,7 @@ pub(super) enum Order {
 pub(super) enum Guest {
     /// It is to come: its first frame is an arrival.
     Awaited,
-    /// It is there already, as when this program was restarted.
+    /// It is there already, as when this program was restarted, or its socket is another.
     Settled,
 }
 
@@ -99,8 +99,8 @@ pub(super) struct PortTask {
 
 impl PortTask {
     /// Serves the port until the supervisor drops its end of the orders, then gives the socket
-    /// back.
-    pub(super) async fn run(self) -> PacketSocket {
+    /// back, and what is known of the guest.
+    pub(super) async fn run(self) -> (PacketSocket, Guest) {
         let Self { interface, ifindex, socket, binding, guest, limit, .. } = self;
         let Self { metrics, last, taps, mut orders, reports, .. } = self;
         let now = clock::now();
@@ -109,7 +109,7 @@ impl PortTask {
         let mut responder = PortResponder::new(binding, limit, now.mono, seed);
         match guest {
             Guest::Awaited => {}
-            Guest::Settled => responder.settle_guest(),
+            Guest::Settled => responder.settle_guest(now.mono),
         }
         let mut port = Port {
             interface,
@@ -173,7 +173,8 @@ impl PortTask {
                 }
             }
         }
-        socket.into_socket()
+        let guest = if port.responder.has_guest() { Guest::Settled } else { Guest::Awaited };
+        (socket.into_socket(), guest)
     }
 }
 

@@ -61,7 +61,7 @@ struct Served {
     limit: RateLimit,
     /// Boxed: a channel has room for 32 messages from the start, and there are thousands of ports.
     orders: mpsc::Sender<Box<Order>>,
-    task: JoinHandle<PacketSocket>,
+    task: JoinHandle<(PacketSocket, Guest)>,
     last: Arc<LastExchange>,
     /// Where the VM was heard since it was last heard here.
     elsewhere: Option<String>,
@@ -132,7 +132,7 @@ impl Ports {
     }
 
     /// Takes note that the VM of `key` is elsewhere, as `reason` says: the port, if it serves that
-    /// VM, announces nothing more until its guest speaks there.
+    /// VM, says nothing more unasked until its guest speaks there.
     pub(super) async fn guest_left(&mut self, interface: &str, key: &LeaseKey, reason: &str) {
         let served = self.served.get_mut(interface);
         if let Some(served) = served.filter(|served| served.terms.service.key == *key) {
@@ -147,7 +147,7 @@ impl Ports {
     }
 
     /// Serves a port from now on by `terms`.
-    pub(super) async fn serve(&mut self, interface: &str, terms: Terms) -> Started {
+    pub(super) async fn serve(&mut self, interface: &str, mut terms: Terms) -> Started {
         let limit = self.rate_limit();
         if let Some(served) = self.served.get_mut(interface) {
             if served.has_socket_for(&terms) && !served.task.is_finished() {
@@ -155,8 +155,10 @@ impl Ports {
                 return Started::Serving;
             }
             // Another guest, or another device: what the old socket still holds is not answered. Or
-            // another filter, which is the socket's for its life.
-            self.stop(interface).await;
+            // another filter, which is the socket's for its life: then the guest is where it was.
+            let is_same_guest = served.is_for_guest_of(&terms);
+            let guest = self.stop(interface).await.filter(|_| is_same_guest);
+            terms.guest = guest.unwrap_or(terms.guest);
         }
         if self.is_full() {
             let most = self.limits.max_ports;
@@ -185,14 +187,13 @@ impl Ports {
     }
 
     /// Ends a port's task and has its socket closed. When this returns, no frame of the port is
-    /// answered any more.
-    pub(super) async fn stop(&mut self, interface: &str) {
-        if let Some(served) = self.served.remove(interface) {
-            drop(served.orders);
-            if let Ok(socket) = served.task.await {
-                self.closing.close(socket);
-            }
-        }
+    /// answered any more. Returns what was known of its guest, if it was served.
+    pub(super) async fn stop(&mut self, interface: &str) -> Option<Guest> {
+        let served = self.served.remove(interface)?;
+        drop(served.orders);
+        let (socket, guest) = served.task.await.ok()?;
+        self.closing.close(socket);
+        Some(guest)
     }
 
     /// Ends every port's task and closes every socket.
@@ -200,7 +201,7 @@ impl Ports {
         // All are told before one is waited for.
         let tasks: Vec<_> = self.served.into_values().map(|served| served.task).collect();
         for task in tasks {
-            if let Ok(socket) = task.await {
+            if let Ok((socket, _)) = task.await {
                 self.closing.close(socket);
             }
         }
@@ -282,8 +283,13 @@ impl Served {
     /// Tells whether `terms` are for the guest and the device that are served, and what passes the
     /// filter is the same.
     fn has_socket_for(&self, terms: &Terms) -> bool {
+        self.is_for_guest_of(terms) && self.terms.filter() == terms.filter()
+    }
+
+    /// Tells whether `terms` are for the guest and the device that are served.
+    fn is_for_guest_of(&self, terms: &Terms) -> bool {
         let (old, new) = (&self.terms.service, &terms.service);
-        old.key == new.key && old.ifindex == new.ifindex && self.terms.filter() == terms.filter()
+        old.key == new.key && old.ifindex == new.ifindex
     }
 
     /// Hands the same guest another binding, if there is anything new in it.

@@ -233,9 +233,15 @@ impl Supervisor {
     }
 
     /// Tells whether a guest is there already when its port begins to be served: after a restart
-    /// of this program, one that was heard here last has not moved.
-    fn guest_of(&self, lease: &Lease) -> Guest {
-        if clock::mono() < STARTED && lease.node == self.config.node && lease.last_seen.is_some() {
+    /// of this program, one that was heard here last has not moved. Of several ports of one NIC it
+    /// is at one, which the lease does not name: the first, until it speaks at another.
+    fn guest_of(&self, interface: &str, lease: &Lease) -> Guest {
+        let is_at_another = || {
+            let mut others = self.entries.of(&lease.key).filter(|other| *other != interface);
+            others.any(|other| self.ports.service(other).is_some())
+        };
+        let was_heard_here = lease.node == self.config.node && lease.last_seen.is_some();
+        if clock::mono() < STARTED && was_heard_here && !is_at_another() {
             Guest::Settled
         } else {
             Guest::Awaited
@@ -479,7 +485,7 @@ impl Supervisor {
         }
         let parameters = service.network.parameters(&assignment.lease, self.config.server_duid);
         let metrics = self.metrics.network(service.network.name.as_str());
-        let guest = self.guest_of(&assignment.lease);
+        let guest = self.guest_of(interface, &assignment.lease);
         let terms = Terms { service, parameters, guest, metrics };
         let started = self.ports.serve(interface, terms).await;
         let (state, reason) = match started {

@@ -7,11 +7,12 @@ use crate::time::Mono;
 /// When the next unsolicited advertisement is due on one port.
 ///
 /// Three quick ones, then one in each interval, at a time drawn evenly from it. Never two within
-/// 3 s, a restart included.
+/// 3 s, a restart included. It stands still while the guest is elsewhere (clause C3).
 #[derive(Debug)]
 pub struct Schedule {
     /// Shortest and longest time between two, in seconds; `None`: none is ever due.
     interval: Option<(u16, u16)>,
+    /// `None`: none is due until the next restart.
     next: Option<Mono>,
     last: Option<Mono>,
     /// How many of the quick ones are still to come.
@@ -20,19 +21,23 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Starts with the first of three quick advertisements due at once; `seed` feeds the jitter.
+    /// Starts with nothing due: nobody is known to be there. `seed` feeds the jitter.
     #[must_use]
-    pub fn new(now: Mono, interval: Option<(u16, u16)>, seed: u64) -> Self {
-        let mut schedule = Self { interval, next: None, last: None, initial: 0, random: seed };
-        schedule.restart(now, interval);
-        schedule
+    pub fn new(seed: u64) -> Self {
+        Self { interval: None, next: None, last: None, initial: 0, random: seed }
     }
 
-    /// Starts anew with three quick advertisements: link up, or a change of template.
+    /// Starts anew with three quick advertisements, the first of them due as soon as it may be: the
+    /// guest is there now, or the template changed.
     pub fn restart(&mut self, now: Mono, interval: Option<(u16, u16)>) {
         self.interval = interval;
         self.initial = MAX_INITIAL_RTR_ADVERTISEMENTS;
         self.next = interval.map(|_| self.last.map_or(now, |last| now.max(last.after(MIN_DELAY))));
+    }
+
+    /// Stands still until the next restart.
+    pub fn pause(&mut self) {
+        self.next = None;
     }
 
     /// Returns when the next advertisement is due.
@@ -43,19 +48,25 @@ impl Schedule {
 
     /// Tells whether an advertisement is due, and if so plans the next one.
     pub fn take_due(&mut self, now: Mono) -> bool {
-        let (Some(next), Some(interval)) = (self.next, self.interval) else {
-            return false;
-        };
-        if now < next {
-            return false;
+        let is_due = self.next.is_some_and(|next| next <= now);
+        if is_due {
+            self.sent(now);
         }
+        is_due
+    }
+
+    /// Takes note that an advertisement was sent, whether or not it was due: the next one is planned
+    /// from now on.
+    pub fn sent(&mut self, now: Mono) {
+        self.last = Some(now);
+        let (Some(_), Some(interval)) = (self.next, self.interval) else {
+            return;
+        };
         self.initial = self.initial.saturating_sub(1);
         let drawn = self.draw(interval);
         let delay =
             if self.initial > 0 { drawn.min(MAX_INITIAL_RTR_ADVERT_INTERVAL) } else { drawn };
-        self.last = Some(now);
         self.next = Some(now.after(delay.max(MIN_DELAY)));
-        true
     }
 
     /// Draws a time from the interval, to the millisecond.
@@ -93,6 +104,12 @@ mod tests {
 
     const START: Mono = Mono::from_millis(1_000_000);
 
+    fn started(interval: Option<(u16, u16)>, seed: u64) -> Schedule {
+        let mut schedule = Schedule::new(seed);
+        schedule.restart(START, interval);
+        schedule
+    }
+
     /// Takes the next `count` advertisements when they are due; returns the times between them.
     fn gaps(schedule: &mut Schedule, count: usize) -> Vec<Duration> {
         let mut last = schedule.next_deadline().unwrap();
@@ -110,7 +127,7 @@ mod tests {
 
     #[test]
     fn three_advertisements_come_16_s_apart_and_then_one_an_interval() {
-        let mut schedule = Schedule::new(START, Some((200, 600)), 7);
+        let mut schedule = started(Some((200, 600)), 7);
         assert_eq!(schedule.next_deadline(), Some(START));
         let gaps = gaps(&mut schedule, 100);
         let (quick, later) = gaps.split_at(2);
@@ -126,13 +143,13 @@ mod tests {
 
     #[test]
     fn the_first_two_follow_a_shorter_interval() {
-        let mut schedule = Schedule::new(START, Some((5, 5)), 7);
+        let mut schedule = started(Some((5, 5)), 7);
         assert_eq!(gaps(&mut schedule, 4), [Duration::from_secs(5); 4]);
     }
 
     #[test]
     fn without_an_interval_nothing_is_ever_due() {
-        let mut schedule = Schedule::new(START, None, 7);
+        let mut schedule = started(None, 7);
         assert_eq!(schedule.next_deadline(), None);
         assert!(!schedule.take_due(START));
         schedule.restart(START, Some((200, 600)));
@@ -144,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_restart_waits_until_3_s_after_the_last() {
-        let mut schedule = Schedule::new(START, Some((200, 600)), 7);
+        let mut schedule = started(Some((200, 600)), 7);
         assert!(schedule.take_due(START));
         let soon = START.after(Duration::from_secs(1));
         schedule.restart(soon, Some((200, 600)));
@@ -157,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_late_wake_sends_one_and_plans_from_then() {
-        let mut schedule = Schedule::new(START, Some((200, 600)), 7);
+        let mut schedule = started(Some((200, 600)), 7);
         let late = START.after(Duration::from_secs(5_000));
         assert!(schedule.take_due(late));
         assert!(!schedule.take_due(late));
@@ -165,16 +182,46 @@ mod tests {
     }
 
     #[test]
+    fn one_that_was_sent_beside_it_counts_as_one_of_its_own() {
+        let mut schedule = started(Some((200, 600)), 7);
+        for at in [0, 1, 3] {
+            let now = START.after(Duration::from_secs(at));
+            schedule.sent(now);
+            assert!(!schedule.take_due(now.after(Duration::from_secs(1))));
+        }
+        // Three were sent: they were the quick ones.
+        let next = schedule.next_deadline().unwrap().since(START).as_secs();
+        assert!((203..=603).contains(&next), "{next}");
+    }
+
+    #[test]
+    fn a_schedule_that_stands_still_has_nothing_due_until_it_is_restarted() {
+        let mut schedule = Schedule::new(7);
+        assert_eq!(schedule.next_deadline(), None);
+        assert!(!schedule.take_due(START));
+        schedule.restart(START, Some((200, 600)));
+        assert!(schedule.take_due(START));
+        schedule.pause();
+        let soon = START.after(Duration::from_secs(1));
+        schedule.sent(soon);
+        assert_eq!(schedule.next_deadline(), None);
+        assert!(!schedule.take_due(START.after(Duration::from_secs(1_000_000))));
+        // Whatever was sent last, by whom: never two within 3 s.
+        schedule.restart(soon, Some((200, 600)));
+        assert_eq!(schedule.next_deadline(), Some(soon.after(Duration::from_secs(3))));
+    }
+
+    #[test]
     fn other_seeds_give_other_times() {
-        let mut one = Schedule::new(START, Some((200, 600)), 1);
-        let mut other = Schedule::new(START, Some((200, 600)), 2);
+        let mut one = started(Some((200, 600)), 1);
+        let mut other = started(Some((200, 600)), 2);
         assert_ne!(gaps(&mut one, 5), gaps(&mut other, 5));
     }
 
     proptest! {
         #[test]
         fn two_are_never_within_3_s(shortest: u16, longest: u16, seed: u64) {
-            let mut schedule = Schedule::new(START, Some((shortest, longest)), seed);
+            let mut schedule = started(Some((shortest, longest)), seed);
             for gap in gaps(&mut schedule, 10) {
                 prop_assert!(gap >= MIN_DELAY);
                 prop_assert!(gap <= Duration::from_secs(shortest.max(longest).max(3).into()));

@@ -77,7 +77,7 @@ impl Prober {
         let no_limit = RateLimit { frames_per_second: 0, burst: 0 };
         let mut responder = PortResponder::new(Arc::clone(binding), no_limit, Mono::default(), 1);
         // Who asks is no VM that comes.
-        responder.settle_guest();
+        responder.settle_guest(Mono::default());
         Self {
             responder,
             outbox: Outbox::new(REPLIES),

@@ -20,12 +20,15 @@ on vm ethtool -K eth0 tx off >/dev/null
 on hypervisor ip link set vm master nic
 on hypervisor ip link set vm up
 
-# add_port NAME: a port of this node for the VM, which is not plugged into it yet.
+# add_port NAME: a port of this node for the VM, which is not plugged into it yet. What is on it is
+# captured from the start.
 add_port() {
   ip link add "$1" netns "${HOLDER[$NODE]}" type veth \
     peer name "$1@$NODE" netns "${HOLDER[hypervisor]}"
   on "$NODE" ip link set "$1" up
   on hypervisor ip link set "$1@$NODE" up
+  spawn hypervisor "wire.$1@$NODE" tcpdump -Z root -U -n -i "$1@$NODE" -w "$LAB/$1@$NODE.pcap"
+  wait_for "$LIMIT" grep -q 'listening on' "$LAB/log/wire.$1@$NODE" || die "tcpdump does not listen"
   vsctl add-port "$BRIDGE" "$1" -- set Interface "$1" external_ids:iface-id=net0 \
     "external_ids:attached-mac=\"${MAC[vm]}\"" external_ids:iface-status=active \
     "external_ids:vm-id=\"$VM_ID\""
@@ -44,6 +47,15 @@ moved() {
   on hypervisor /usr/bin/python3 "$ROOT/tests/netns/frame.py" rarp --interface "$1" \
     --source "${MAC[vm]}"
 }
+RA='icmp6 and ip6[40] = 134'
+# advertised PORT: how many router advertisements were on it.
+advertised() { tcpdump -r "$LAB/$1.pcap" -n "$RA" 2>/dev/null | wc -l; }
+advertised_at_least() { (($(advertised "$2") >= $1)); }
+# spoke_first PORT: the VM had spoken there before it was advertised to.
+spoke_first() {
+  tcpdump -r "$LAB/$1.pcap" -n -e "($RA) or ether src ${MAC[vm]}" 2>/dev/null | head -n 1 |
+    grep -q " ${MAC[vm]} >"
+}
 neighbor() { on vm ip neigh show "$1" dev eth0 | sed -n 's/.* lladdr \([^ ]*\) .*/\1/p'; }
 routers() { on vm ip -6 route show default | grep -o 'fe80::[0-9a-f]*' | sort | paste -sd' '; }
 lh_lease() { lh leases list --json | jq -rs --arg f "$1" "[.. | objects | select(.vm? == \"$VM_ID\")][0][\$f]"; }
@@ -59,7 +71,8 @@ add_port vnet0
 leasehold_spawn
 wait_for "$LIMIT" in_state serving vnet0 || die "vnet0 is not served: $(lh ports 2>&1)"
 node_up node-b
-configure "s/^mac = .*/&\nretire = [\"fe80::a\"]/"
+configure "s/^mac = .*/&\nretire = [\"fe80::a\"]/
+  /^\[\[vm\]\]/i [ipv6.ra]\ninterval = \"3s-4s\"\nrouter-lifetime = \"30m\""
 on node-b sed -i "s/node-a/node-b/" /etc/leasehold/leasehold.toml
 leasehold_spawn
 plugged vnet0@node-a
@@ -81,6 +94,7 @@ expect "arrivals on node-b while its port waits" 0 metric leasehold_arrivals_tot
 
 spawn vm vm.heard tcpdump -Z root -U -l -n -v -e -i eth0 -Q in 'arp or icmp6'
 wait_for "$LIMIT" grep -q 'listening on' "$LAB/log/vm.heard" || die "tcpdump does not listen"
+expect "router advertisements there while it waits" 0 advertised vnet0@node-b
 moved vnet0@node-b
 expect "the gateway's MAC on node-b" "$GATEWAY_B" neighbor 10.20.0.1
 expect "the retired router is forgotten" fe80::1 routers
@@ -92,6 +106,7 @@ check "an ARP request, repeated" heard_again "Request who-has 10.20.0.1 .*tell 1
 check "an ARP reply, repeated" heard_again "Reply 10.20.0.1 is-at $GATEWAY_B"
 check "a neighbour advertisement, repeated" heard_again 'neighbor advertisement.*fe80::1'
 check "our router's advertisement" heard_again 'fe80::1 > ff02::1.*router advertisement'
+check "no router advertisement there before the VM spoke" spoke_first vnet0@node-b
 check "the retired router's" heard_again 'fe80::a > ff02::1.*router advertisement'
 expect "frames to anybody else" 0 heard "> \(33:33\|ff:ff\).*\(advertisement\|who-has\)"
 
@@ -107,6 +122,11 @@ expect "addresses of both ports" "10.20.0.10 10.20.0.10" \
 moved vnet1@node-b
 check "the arrival is in the log" log_says 'has come to its port interface=vnet1 vm=demo/db-1.*by='
 expect "where the old port says the VM is" "served with the same lease as vnet1, whose guest spoke last" port_field vnet0 reason
+check "no router advertisement at the new port before the VM spoke" spoke_first vnet1@node-b
+check "the VM is advertised to at its new port" advertised_at_least 2 vnet1@node-b
+LEFT=$(advertised vnet0@node-b)
+check "again and again" advertised_at_least 5 vnet1@node-b
+expect "router advertisements at the port that it left" "$LEFT" advertised vnet0@node-b
 # The move is aborted: the VM goes on behind the old port, and nobody announces it.
 plugged vnet0@node-b
 renew vm
