@@ -34,6 +34,8 @@ scenarios! {
     boot6 needs Nothing,
     migration needs Guest,
     #[ignore = "long: `make test-vm`"]
+    migration_renewals needs Guest,
+    #[ignore = "long: `make test-vm`"]
     migration_back needs Guest,
     #[ignore = "long: `make test-vm`"]
     migration_aborted needs Guest,

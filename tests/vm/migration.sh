@@ -12,6 +12,8 @@ vm_remember
 expect "where its lease says it is" node-a stored node
 expect "its address in etcd" "$(vm_address4)" stored ipv4
 expect "frames of a server or router on node-b" 0 served_by node-b
+check "the announcements on node-a are over" at_least 12 node-a leasehold_announcements_total \
+  network=blue
 
 traffic
 vm_migrate node-b
