@@ -25,8 +25,8 @@ CLIENT4=udhcpc                     # or dhclient
 AT=                                # the node that the VM is on
 REMEMBERED=
 # An emulated VM on a busy machine takes its time.
-LIMIT=120
-EXPECT_LIMIT=120
+LIMIT=240
+EXPECT_LIMIT=240
 
 declare -A QEMU=() DAEMON=()       # node -> process id
 declare -A STREAM=()               # ping or tcp -> process id
@@ -175,21 +175,25 @@ vm_ready() {
 }
 # Its kernel looks for the gateway when it first sends: it pings it.
 vm_leased() {
-  local state
-  state=$(vm 'ping -c 1 -W 2 10.20.0.1 >/dev/null; state')
-  ! grep -Eq '(v4|v6|prefix|delegated|name|via4|via6|mac4|mac6)=( |$)' <<<"$state" &&
-    [[ $state == *mac6=*:* ]]
+  LEASED=$(vm 'ping -c 1 -W 2 10.20.0.1 >/dev/null; state')
+  ! grep -Eq '(v4|v6|prefix|delegated|name|via4|via6|mac4|mac6)=( |$)' <<<"$LEASED" &&
+    [[ $LEASED == *mac6=*:* ]]
 }
+LEASED=                            # what it had when it had all
 
-# vm_migrate NODE: prints how it ended. Its port there exists.
+# vm_migrate NODE: prints how it ended. Its port there exists. The QEMU that it left stays, and with
+# it that port's link: only the lease says there that the VM left.
 vm_arrive() {
+  [[ -z ${QEMU[$1]:-} ]] || qemu_stop "$1"
   rm -f "$LAB/migrate"
   qemu "$1" -incoming "unix:$LAB/migrate"
   wait_for "$LIMIT" test -S "$LAB/migrate" || die "QEMU of $1 does not wait for the VM"
+  ARRIVING=$1
 }
 vm_migrate() {
   local from=$AT how downtime
-  [[ -n ${QEMU[$1]:-} ]] || vm_arrive "$1"
+  [[ $ARRIVING == "$1" ]] || vm_arrive "$1"
+  ARRIVING=
   read -r how downtime LEFT < <(qmp "$from" migrate "unix:$LAB/migrate")
   [[ $how == completed ]] || die "the migration to $1: $how"
   AT=$1
@@ -198,11 +202,13 @@ vm_migrate() {
   if [[ -n $SHARED && -n ${DAEMON[$1]} ]]; then
     expect "where its lease says it is" "$1" stored node
     expect "the same, as $from knows" "$1" known "$from" node
+  else
+    qemu_stop "$from"
   fi
-  qemu_stop "$from"
   KNOWN=$(date +%s.%6N)
 }
-LEFT= KNOWN=                       # when it had left a node, and since when that must know
+ARRIVING=                          # the node whose QEMU waits for it
+LEFT='' KNOWN=''                     # when it had left a node, and since when that must know
 SHARED=yes                         # or empty: etcd is cut off
 qemu_stop() {
   kill -KILL "${QEMU[$1]}" 2>/dev/null || true   # it may have ended with the migration
@@ -214,11 +220,11 @@ qemu_stop() {
 vm() {
   local number=$BASHPID$SRANDOM
   printf '%s %s\n' "$number" "$*" >"$LAB/serial.$AT.in"
-  wait_for 30 grep -q "answer $number: .*;" "$LAB/log/serial.$AT" || return 1
+  wait_for 60 grep -q "answer $number: .*;" "$LAB/log/serial.$AT" || return 1
   sed -n "s/.*answer $number: \(.*\);.*/\1/p" "$LAB/log/serial.$AT"
 }
 vm_remember() {
-  REMEMBERED=$(vm state)
+  REMEMBERED=$LEASED
   note "$REMEMBERED"
 }
 # vm_address4: without its length.

@@ -141,4 +141,4 @@ const TOLD: &[&str] = &["SKIPPED", "captures:"];
 const CANNOT: i32 = 77;
 
 /// Far more than a scenario takes, for a machine that is busy with something else.
-const LIMIT_SECONDS: &str = "900";
+const LIMIT_SECONDS: &str = "1800";
