@@ -4,7 +4,7 @@
 
 OVMF=/usr/share/OVMF
 # seconds; firmware is slow where it is emulated on a busy machine
-LIMIT=250
+LIMIT=400
 
 # needs_qemu FILE...: ends the scenario if a machine cannot run it.
 needs_qemu() {

@@ -3,8 +3,8 @@
 
     qmp.py SOCKET COMMAND [ARGUMENTS-AS-JSON]     prints what it returns
     qmp.py SOCKET state                           prints how the VM is: running, inmigrate, ...
-    qmp.py SOCKET resumed                         waits until it runs, and prints since when
-    qmp.py SOCKET migrate URI                     prints how it ended, and the downtime in ms
+    qmp.py SOCKET resumed                         says `waiting`, and since when it runs once it does
+    qmp.py SOCKET migrate URI                     prints how it ended, the downtime in ms, and when
     qmp.py SOCKET abort URI                       starts a migration that cannot end, and cancels it
 """
 
@@ -42,6 +42,7 @@ class Qmp:
         sys.exit(f"qmp: {command}: QEMU is gone")
 
     def resumed(self):
+        print("waiting", flush=True)
         for line in self.stream:
             message = json.loads(line)
             if message.get("event") == "RESUME":
@@ -74,7 +75,7 @@ def main(path, command, *arguments):
     if command == "migrate":
         qmp.migrate(arguments[0], FAST)
         seen = qmp.migration(ended)
-        print(seen["status"], seen.get("downtime", ""))
+        print(seen["status"], seen.get("downtime", "-"), f"{time.time():.6f}")
     elif command == "abort":
         qmp.migrate(arguments[0], SLOW)
         qmp.migration(under_way)

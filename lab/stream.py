@@ -16,7 +16,7 @@ import time
 
 INTERVAL = 0.02
 # How long the last lines may take: TCP waits longer and longer before it sends anew.
-REST = 60
+REST = 180
 ended = False
 
 

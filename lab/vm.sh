@@ -25,8 +25,8 @@ CLIENT4=udhcpc                     # or dhclient
 AT=                                # the node that the VM is on
 REMEMBERED=
 # An emulated VM on a busy machine takes its time.
-LIMIT=120
-EXPECT_LIMIT=120
+LIMIT=240
+EXPECT_LIMIT=240
 
 declare -A QEMU=() DAEMON=()       # node -> process id
 declare -A STREAM=()               # ping or tcp -> process id
@@ -55,9 +55,13 @@ fabric_up() {
 ctl() {
   on fabric env ETCDCTL_API=3 etcdctl --endpoints "http://$ETCD" --command-timeout=2s "$@"
 }
-# stored FIELD: of the VM's lease in etcd.
+# stored FIELD: of the VM's lease in etcd. known NODE FIELD: of the lease that leasehold has there.
 stored() {
   ctl get "/leasehold/v1/leases/blue/${VM_ID/\//%2F}/eth0" --print-value-only | jq -r ".$1"
+}
+known() {
+  NODE=$1 lh leases list --json |
+    jq -rs --arg vm "$VM_ID" "[.. | objects | select(.vm? == \$vm)][0].$2"
 }
 
 # wire NODE NAME BRIDGE: a veth pair from the node's NAME to a port of the fabric's BRIDGE.
@@ -107,7 +111,8 @@ vm_port() {
   on "$1" ip link set vnet0 address "fe:${VM_MAC#*:}" up
   vsctl add-port "$BRIDGE" vnet0 -- set Interface vnet0 "external_ids:attached-mac=\"$VM_MAC\"" \
     external_ids:iface-id=eth0 "external_ids:vm-id=\"$VM_ID\"" external_ids:iface-status=active
-  spawn "$1" "tcpdump.$1" tcpdump -Z root -U -n -i vnet0 -w "$CAPTURES/$1.pcap"
+  spawn "$1" "tcpdump.$1" tcpdump -Z root -U --immediate-mode -n -i vnet0 \
+    -w "$CAPTURES/$1.pcap"
   wait_for "$LIMIT" grep -q 'listening on' "$LAB/log/tcpdump.$1" || die "tcpdump does not listen"
   [[ -z ${DAEMON[$1]:-} ]] || wait_for "$LIMIT" in_state serving vnet0 ||
     die "vnet0 of $1 is not served: $(lh ports 2>&1)"
@@ -170,28 +175,40 @@ vm_ready() {
 }
 # Its kernel looks for the gateway when it first sends: it pings it.
 vm_leased() {
-  local state
-  state=$(vm 'ping -c 1 -W 2 10.20.0.1 >/dev/null; state')
-  ! grep -Eq '(v4|v6|prefix|delegated|name|via4|via6|mac4|mac6)=( |$)' <<<"$state" &&
-    [[ $state == *mac6=*:* ]]
+  LEASED=$(vm 'ping -c 1 -W 2 10.20.0.1 >/dev/null; state')
+  ! grep -Eq '(v4|v6|prefix|delegated|name|via4|via6|mac4|mac6)=( |$)' <<<"$LEASED" &&
+    [[ $LEASED == *mac6=*:* ]]
 }
+LEASED=                            # what it had when it had all
 
-# vm_migrate NODE: prints how it ended. Its port there exists.
-vm_arrive() { qemu "$1" -incoming "unix:$LAB/migrate"; }
-vm_migrate() {
-  local from=$AT how
-  [[ -n ${QEMU[$1]:-} ]] || vm_arrive "$1"
-  wait_for "$LIMIT" test -S "$LAB/migrate" || die "QEMU of $1 does not wait for the VM"
-  how=$(qmp "$from" migrate "unix:$LAB/migrate")
-  [[ $how == completed* ]] || die "the migration to $1: $how"
-  AT=$1
-  ok "migrated from $from to $1; downtime ${how#* } ms"
-  wait_for "$LIMIT" eval '[[ $(qmp "$AT" state) == running ]]' || die "the VM does not run on $1"
-  qemu_stop "$from"
+# vm_migrate NODE: prints how it ended. Its port there exists. The QEMU that it left stays, and with
+# it that port's link: only the lease says there that the VM left.
+vm_arrive() {
+  [[ -z ${QEMU[$1]:-} ]] || qemu_stop "$1"
   rm -f "$LAB/migrate"
-  [[ -z $SHARED || -z ${DAEMON[$1]} ]] || expect "where its lease says it is" "$1" stored node
-  SERVED_ELSEWHERE=$(served_by "$from")
+  qemu "$1" -incoming "unix:$LAB/migrate"
+  wait_for "$LIMIT" test -S "$LAB/migrate" || die "QEMU of $1 does not wait for the VM"
+  ARRIVING=$1
 }
+vm_migrate() {
+  local from=$AT how downtime
+  [[ $ARRIVING == "$1" ]] || vm_arrive "$1"
+  ARRIVING=
+  read -r how downtime LEFT < <(qmp "$from" migrate "unix:$LAB/migrate")
+  [[ $how == completed ]] || die "the migration to $1: $how"
+  AT=$1
+  ok "migrated from $from to $1; downtime $downtime ms"
+  wait_for "$LIMIT" eval '[[ $(qmp "$AT" state) == running ]]' || die "the VM does not run on $1"
+  if [[ -n $SHARED && -n ${DAEMON[$1]} ]]; then
+    expect "where its lease says it is" "$1" stored node
+    expect "the same, as $from knows" "$1" known "$from" node
+  else
+    qemu_stop "$from"
+  fi
+  KNOWN=$(date +%s.%6N)
+}
+ARRIVING=                          # the node whose QEMU waits for it
+LEFT='' KNOWN=''                     # when it had left a node, and since when that must know
 SHARED=yes                         # or empty: etcd is cut off
 qemu_stop() {
   kill -KILL "${QEMU[$1]}" 2>/dev/null || true   # it may have ended with the migration
@@ -203,11 +220,11 @@ qemu_stop() {
 vm() {
   local number=$BASHPID$SRANDOM
   printf '%s %s\n' "$number" "$*" >"$LAB/serial.$AT.in"
-  wait_for 30 grep -q "answer $number: .*;" "$LAB/log/serial.$AT" || return 1
+  wait_for 60 grep -q "answer $number: .*;" "$LAB/log/serial.$AT" || return 1
   sed -n "s/.*answer $number: \(.*\);.*/\1/p" "$LAB/log/serial.$AT"
 }
 vm_remember() {
-  REMEMBERED=$(vm state)
+  REMEMBERED=$LEASED
   note "$REMEMBERED"
 }
 # vm_address4: without its length.
@@ -216,6 +233,8 @@ vm_address4() {
   echo "${address%%/*}"
 }
 vm_same() { expect "$1" "$REMEMBERED" vm state; }
+# vm_reaches ADDRESS: whether that answers the VM.
+vm_reaches() { [[ $(vm "ping -c 1 -W 2 $1") == *" 1 packets received"* ]]; }
 
 # vm_renew TEXT: udhcpc asks at once, by unicast, and is answered; the VM has what it had.
 vm_renew() {
@@ -256,8 +275,8 @@ traffic_survived() {
 # ------------------------------------------------------------------------------- the wire
 
 # What a DHCP server or a router says; DHCPv4's renewals; DHCPv6's by their message type.
-SERVER='(udp src port 67) or (udp src port 547) or (icmp6 and ip6[40] = 134)'
-ANSWER4='udp src port 67' ANSWER6='udp src port 547'
+ANSWER4='udp src port 67' ANSWER6='udp src port 547' RA='icmp6 and ip6[40] = 134'
+SERVER="($ANSWER4) or ($ANSWER6) or ($RA)"
 RENEW4='udp dst port 67 and not ether broadcast'
 REBIND4='udp dst port 67 and ether broadcast and udp[20:4] != 0'
 RENEW6='udp dst port 547 and ip6[48] = 5'
@@ -275,9 +294,15 @@ naks() {
   for node in "${!QEMU[@]}"; do decoded "$node" 'udp src port 67'; done | grep -c NACK
 }
 
-# silent_since_it_left NODE: neither DHCP nor RA since the VM left it.
+# since TIME NODE FILTER: how many such frames were on the VM's port there after that.
+since() {
+  tcpdump -r "$CAPTURES/$2.pcap" -n -tt "$3" 2>/dev/null |
+    awk -v time="$1" '$1 > time' | wc -l
+}
+# silent_since_it_left NODE: no DHCP since the VM was gone, no RA since the node can know of it.
 silent_since_it_left() {
-  expect "DHCP and RA on $1, which the VM left" "$SERVED_ELSEWHERE" served_by "$1"
+  expect "DHCP on $1 since the VM left it" 0 since "$LEFT" "$1" "($ANSWER4) or ($ANSWER6)"
+  expect "RA on $1 since it knows that" 0 since "$KNOWN" "$1" "$RA"
 }
 
 # vm_finish: what holds of every run, and its captures.

@@ -33,9 +33,13 @@ scenarios! {
     boot6 needs Nothing,
     migration needs Guest,
     #[ignore = "long: `make test-vm`"]
+    migration_renewals needs Guest,
+    #[ignore = "long: `make test-vm`"]
     migration_back needs Guest,
     #[ignore = "long: `make test-vm`"]
     migration_aborted needs Guest,
+    #[ignore = "long: `make test-vm`"]
+    migration_failed needs Guest,
     #[ignore = "long: `make test-vm`"]
     migration_late_daemon needs Guest,
     #[ignore = "long: `make test-vm`"]
@@ -136,4 +140,4 @@ const TOLD: &[&str] = &["SKIPPED", "captures:"];
 const CANNOT: i32 = 77;
 
 /// Far more than a scenario takes, for a machine that is busy with something else.
-const LIMIT_SECONDS: &str = "900";
+const LIMIT_SECONDS: &str = "1800";
