@@ -104,7 +104,7 @@ impl Watch {
         if keys.is_empty() {
             // A member may take the stream and refuse to be read, of a user that it does not know
             // for example: that is not up.
-            self.revision().await?;
+            self.read_nothing().await?;
         }
         if self.news.send(News::Up).await.is_err() {
             return Ok(());
@@ -139,6 +139,16 @@ impl Watch {
             async move { client.watch(key, None).await }
         };
         self.connection.call("watching leases", ask).await
+    }
+
+    /// Reads a key that never is: tells whether the store lets itself be read.
+    async fn read_nothing(&self) -> Result<(), StoreError> {
+        let key = self.layout.leases();
+        let ask = |mut client: Client| {
+            let key = key.clone();
+            async move { client.get(key, None).await }
+        };
+        self.connection.call("reading leases", ask).await.map(drop)
     }
 
     /// Reads some leases, tells of them, and watches them from then on. `None`: nobody listens.
