@@ -1,13 +1,15 @@
 //! The command line: what it prints, and its exit codes, without a daemon and without privileges.
 
+mod common;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use common::{stderr, stdout};
 use leasehold::config;
 use leasehold::lease::{Lease, LeaseKey};
 use leasehold::store::{self, Change};
-use leasehold::time::Wall;
 use tempfile::TempDir;
 
 #[test]
@@ -384,24 +386,5 @@ fn lease(vm: &str, ipv4: [u8; 4]) -> Lease {
         vm: vm.parse().unwrap(),
         nic: leasehold::lease::NicName::default(),
     };
-    Lease {
-        key,
-        ipv4: Some(ipv4.into()),
-        ipv6: None,
-        prefix: None,
-        hostname: None,
-        created: Wall(1_795_571_589),
-        node: "node-a".to_owned(),
-        arrived: None,
-        last_seen: None,
-        conflict: false,
-    }
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
+    Lease { ipv4: Some(ipv4.into()), ..common::lease(key) }
 }

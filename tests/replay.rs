@@ -7,12 +7,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use common::{fixtures, inputs, parse_hex};
+use common::{fixtures, inputs, parse_hex, stderr, stdout};
 use leasehold::config;
 use leasehold::lease::{Lease, LeaseKey};
 use leasehold::replay::{CaptureTime, CaptureWriter};
 use leasehold::store::{self, Change};
-use leasehold::time::Wall;
 use tempfile::TempDir;
 
 const ETHERNET: u16 = 1;
@@ -496,24 +495,5 @@ fn lease(vm: &str, nic: &str, ipv4: [u8; 4]) -> Lease {
         vm: vm.parse().unwrap(),
         nic: nic.parse().unwrap(),
     };
-    Lease {
-        key,
-        ipv4: Some(ipv4.into()),
-        ipv6: None,
-        prefix: None,
-        hostname: None,
-        created: Wall(1_795_571_589),
-        node: "node-a".to_owned(),
-        arrived: None,
-        last_seen: None,
-        conflict: false,
-    }
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
+    Lease { ipv4: Some(ipv4.into()), ..common::lease(key) }
 }

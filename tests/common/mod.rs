@@ -1,10 +1,11 @@
 //! What several test programs share: a port made from the templates of `packet-fixtures/`, the
-//! recorded frames, and their seeded mutations.
+//! recorded frames, and their seeded mutations; a lease, and what a program said.
 #![allow(dead_code, reason = "each test program uses its own part")]
 
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
+use std::process::Output;
 use std::sync::Arc;
 
 use ipnet::Ipv6Net;
@@ -69,21 +70,10 @@ impl Templates {
             vm: subject.vm.parse().expect("a case names a legal VM"),
             nic: subject.nic.map_or_else(NicName::default, |nic| nic.parse().expect("a legal NIC")),
         };
-        let wall = Wall(1_795_571_589);
-        let held = Lease {
-            key: key.clone(),
-            ipv4: subject.ipv4,
-            ipv6: subject.ipv6,
-            prefix: subject.prefix,
-            hostname: None,
-            created: wall,
-            node: "node-a".to_owned(),
-            arrived: None,
-            last_seen: None,
-            conflict: false,
-        };
+        let (ipv4, ipv6, prefix) = (subject.ipv4, subject.ipv6, subject.prefix);
+        let held = Lease { ipv4, ipv6, prefix, ..lease(key.clone()) };
         let (mut table, _) = LeaseTable::load(vec![held]);
-        let lease = table.assign(network, &key, Occasion { node: "node-a", wall }).lease;
+        let lease = table.assign(network, &key, Occasion { node: NODE, wall: NOW }).lease;
         let server_duid = subject.deployment.map_or(self.server_duid, config::server_duid);
         let parameters = network.parameters(&lease, server_duid);
         Arc::new(Binding::new(key, facts, &parameters))
@@ -101,6 +91,32 @@ impl Templates {
             })
             .collect()
     }
+}
+
+/// Makes a lease that holds nothing yet.
+pub(crate) fn lease(key: LeaseKey) -> Lease {
+    Lease {
+        key,
+        ipv4: None,
+        ipv6: None,
+        prefix: None,
+        hostname: None,
+        created: NOW,
+        node: NODE.to_owned(),
+        arrived: None,
+        last_seen: None,
+        conflict: false,
+    }
+}
+
+/// Reads what a program printed.
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// Reads what a program complained of.
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 /// Every folder that holds a `case.toml`, in order of names.
@@ -246,3 +262,7 @@ impl Random {
         u8::try_from(self.next() >> 56).unwrap()
     }
 }
+
+const NODE: &str = "node-a";
+
+const NOW: Wall = Wall(1_795_571_589);
