@@ -19,8 +19,6 @@ mod places;
 mod section;
 mod services;
 mod store;
-#[cfg(test)]
-mod tests;
 mod values;
 mod vm;
 
@@ -349,3 +347,6 @@ fn note_syntax(file: &File, faults: &[toml::de::Error]) -> Option<()> {
     }
     faults.is_empty().then_some(())
 }
+
+#[cfg(test)]
+mod tests;
