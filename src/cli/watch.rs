@@ -10,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{ExitStatus, Failure, arrival, client, counted, decision, printable};
 use crate::control::{Answer, Request, WatchEvent, Watched};
+use crate::outcome::DropReason;
 use crate::replay::{CaptureTime, CaptureWriter};
 
 #[derive(Debug, clap::Args)]
@@ -169,7 +170,11 @@ fn line(watched: &Watched) -> String {
     let note = watched.note.as_ref().map(|text| format!(", {text}")).unwrap_or_default();
     let why = watched.explanation.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
     let came = arrival(watched.arrived, &watched.outcome);
-    let text = format!("{time} {interface} {vm} {protocol} {what}{address}{note}{why}{came}");
+    // Whose frame it was is the whole question there.
+    let foreign =
+        watched.source.as_ref().filter(|_| watched.outcome == DropReason::SourceMac.as_str());
+    let from = foreign.map(|mac| format!(" (from {mac})")).unwrap_or_default();
+    let text = format!("{time} {interface} {vm} {protocol} {what}{address}{note}{why}{from}{came}");
     printable(&text).into_owned()
 }
 
@@ -304,6 +309,18 @@ mod tests {
         assert_eq!(
             line(&dropped),
             "01:53:09.012 vnet0 demo/web-1 dhcpv4 discover > drop no-address: the VM holds none"
+        );
+        let foreign = Watched {
+            verdict: "drop".to_owned(),
+            outcome: "source-mac".to_owned(),
+            address: None,
+            source: Some("52:54:00:99:99:99".to_owned()),
+            ..watched()
+        };
+        assert_eq!(
+            line(&foreign),
+            "01:53:09.012 vnet0 demo/web-1 dhcpv4 discover > drop source-mac (from \
+             52:54:00:99:99:99)"
         );
         let due = Watched {
             protocol: "nd".to_owned(),
