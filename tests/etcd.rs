@@ -349,6 +349,28 @@ in_a_world! {
         assert_eq!(every_lease(&cluster), []);
     }
 
+    fn a_refusal_is_not_forgotten_when_another_lease_of_the_batch_fails() {
+        let cluster = Cluster::start(1, &[]);
+        let mut here = Node::new("node-a", cluster.config());
+        let mut there = Node::new("node-b", cluster.config());
+        let served = there.serve("demo/web-1").unwrap();
+        // A value that is no lease; nobody knows what it was to be.
+        let broken = "/leasehold/v1/leases/blue/demo%2Fweb-2/default";
+        cluster.etcdctl(&["put", broken, "?"]);
+        let wanted = |vm: &str, last| {
+            let ipv4 = Some([10, 20, 0, last].into());
+            Change::Put(Lease { key: key(vm), ipv4, node: "node-a".to_owned(), ..served.clone() })
+        };
+        let batch = || vec![wanted("demo/web-1", 8), wanted("demo/web-2", 9)];
+        for _ in 0..5 {
+            let error = here.write(batch()).unwrap_err();
+            assert!(error.0.contains(broken), "{error}");
+        }
+        cluster.etcdctl(&["del", broken]);
+        assert_eq!(here.write(batch()), Ok(false), "another node serves the first");
+        assert!(every_lease(&cluster).contains(&served));
+    }
+
     fn nothing_is_held_for_whichever_nic_once_another_node_serves_one() {
         let cluster = Cluster::start(1, &[]);
         let mut here = Node::new("node-a", cluster.config());

@@ -93,6 +93,9 @@ expect "the other node serves the VM" serving port_b state
 expect "at the same address" "${first%/*}" port_b ipv4
 expect "the lease's node, until the guest is heard on the other" node-a etcd_field node
 lh_b() { on node "$LEASEHOLD" --config /etc/leasehold-b/leasehold.toml "$@"; }
+ctl put /leasehold/v1/leases/blue/demo%2Felsewhere/eth0 "$(
+  ctl get /leasehold/v1/leases/blue/demo%2Felsewhere/eth0 --print-value-only |
+    jq -c ".\"last-seen\" = $(date +%s)")" >/dev/null
 refused_b() { ! lh_b "$@" >"$LAB/log/refused" 2>&1; }
 check "the other node does not release a lease whose VM was heard elsewhere of late" \
   refused_b leases release demo/elsewhere --yes

@@ -8,7 +8,6 @@ use super::*;
 use crate::daemon::reconcile::nothing_to_give;
 use crate::lease::LeaseTable;
 use crate::network::{Network, PoolRange};
-use crate::time::Wall;
 
 const OCCASION: Occasion<'static> = Occasion { node: "node-a", wall: Wall(1_000) };
 
