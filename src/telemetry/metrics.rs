@@ -40,6 +40,7 @@ pub struct NetworkMetrics {
     relay_information: Cell,
     arrivals: Cell,
     announcements: Cell,
+    arrival_probes: Cell,
     reply_duration: [Histogram; PROTOCOLS],
 }
 
@@ -290,6 +291,12 @@ impl NetworkMetrics {
         self.announcements.fetch_add(frames, Ordering::Relaxed);
     }
 
+    /// Counts frames that asked guests whether they are there.
+    pub fn asked(&self, frames: usize) {
+        let frames = u64::try_from(frames).unwrap_or(u64::MAX);
+        self.arrival_probes.fetch_add(frames, Ordering::Relaxed);
+    }
+
     /// Counts frames that the kernel threw away unread, because the port's queue was full.
     pub fn queue_overran(&self, frames: u32) {
         let frames = u64::from(frames);
@@ -342,6 +349,7 @@ impl NetworkMetrics {
             relay_information: Cell::new(0),
             arrivals: Cell::new(0),
             announcements: Cell::new(0),
+            arrival_probes: Cell::new(0),
             reply_duration: array::from_fn(|place| {
                 let name = Protocol::ALL.get(place).map_or("", |protocol| protocol.as_str());
                 reply_duration.with_label_values(&[name])
@@ -387,7 +395,7 @@ impl State {
         families
     }
 
-    fn counter_families(&self) -> [MetricFamily; 9] {
+    fn counter_families(&self) -> [MetricFamily; 10] {
         let mut requests = counter("leasehold_requests_total", "Frames received, by message type.");
         let mut replies = counter("leasehold_replies_total", "Messages sent, by type.");
         let mut drops = counter("leasehold_drops_total", "Frames not answered, by reason.");
@@ -407,6 +415,10 @@ impl State {
         let mut announcements = counter(
             "leasehold_announcements_total",
             "Frames sent to VMs that came: the gateway's ARP and NA, RAs, retired routers' RAs.",
+        );
+        let mut probes = counter(
+            "leasehold_arrival_probes_total",
+            "Frames sent to VMs that may be at their port already: ARP requests and NS.",
         );
         let mut lost = counter(
             "leasehold_log_lines_dropped_total",
@@ -435,10 +447,22 @@ impl State {
             }
             push_counted(&mut arrivals, &[("network", network)], &counters.arrivals);
             push_counted(&mut announcements, &[("network", network)], &counters.announcements);
+            push_counted(&mut probes, &[("network", network)], &counters.arrival_probes);
             push_counted(&mut relayed, &[("network", network)], &counters.relay_information);
         }
         push(&mut lost, &[], to_f64(logging::lines_dropped().into()));
-        [requests, replies, drops, foreign, left_out, relayed, arrivals, announcements, lost]
+        [
+            requests,
+            replies,
+            drops,
+            foreign,
+            left_out,
+            relayed,
+            arrivals,
+            announcements,
+            probes,
+            lost,
+        ]
     }
 
     fn prefix_families(&self) -> [MetricFamily; 3] {
