@@ -14,6 +14,11 @@
 //! - There are at most [`AT_ONCE`] arrivals in a row, and one more every [`PERIOD`]. Further ones
 //!   wait: the guest is answered all the same, and its next frame is looked at again.
 //!
+//! A guest that goes on as before behind a port that was opened after it came (this program was not
+//! running, or did not know the port) may say nothing for minutes that the port's socket sees. So a
+//! guest that is not known to be here [is asked](Arrival::ask), when its port is opened or its link
+//! comes up, and again after 1 and 3 s, never else. Its answer is its first frame.
+//!
 //! Whether the guest [is here](Arrival::is_here) also decides about unsolicited router
 //! advertisements (clause C3): a port gets none while its guest is not known to be behind it, be it
 //! a migration's target before the guest runs there, or the source after the guest left. No lease
@@ -33,7 +38,16 @@ pub struct Arrival {
     announced_by_guest: Option<Mono>,
     /// Until when the arrivals so far use up what [`PERIOD`] allows.
     spent: Mono,
-    telling: Option<Telling>,
+    speaking: Option<Speaking>,
+}
+
+/// What a guest is sent unasked, round by round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// Whether it is here: its answer is a frame like any other.
+    Questions,
+    /// What it finds here, after its arrival.
+    Announcements,
 }
 
 /// What a frame of the guest's says of its being there.
@@ -59,20 +73,38 @@ enum Presence {
     Here,
 }
 
-/// An arrival that the guest is being told about.
+/// What the guest is being sent.
 #[derive(Debug, Clone, Copy)]
-struct Telling {
+struct Speaking {
+    subject: Subject,
     since: Mono,
-    /// Which of [`ROUNDS`] is next.
+    /// Which of the subject's rounds is next.
     round: usize,
     /// How much of it has been said.
     place: usize,
+}
+
+impl Subject {
+    const fn rounds(self) -> &'static [Duration] {
+        match self {
+            Self::Questions => &QUESTIONS,
+            Self::Announcements => &ANNOUNCEMENTS,
+        }
+    }
 }
 
 impl Arrival {
     /// Takes the guest for being here already: this program was restarted, the VM did not move.
     pub fn settle(&mut self) {
         self.presence = Presence::Here;
+        self.stop_asking();
+    }
+
+    /// Has the guest asked whether it is here already, unless that is known.
+    pub fn ask(&mut self, now: Mono) {
+        if !self.is_here() {
+            self.speak(now, Subject::Questions);
+        }
     }
 
     /// Tells whether the guest is known to be here.
@@ -87,17 +119,20 @@ impl Arrival {
     /// Takes the guest for being gone: nothing more is said, and its next frame is an arrival.
     pub fn leave(&mut self) {
         self.presence = Presence::Away;
-        self.telling = None;
+        self.speaking = None;
     }
 
-    /// Takes note that the link came up: the guest may be another one than before.
+    /// Takes note that the link came up: the guest may be another one than before, and is asked.
     ///
     /// While it is still being told, that is a part of its arrival: the kernel's news of the link
-    /// may come behind the guest's first frame.
+    /// may come behind the guest's first frame. While it is still being asked, that goes on.
     pub fn link_up(&mut self, now: Mono) {
-        let is_told = |telling: Telling| ROUNDS.iter().all(|at| telling.since.after(*at) <= now);
-        if self.telling.is_none_or(is_told) {
+        let is_over = |speaking: Speaking| {
+            speaking.subject.rounds().iter().all(|at| speaking.since.after(*at) <= now)
+        };
+        if self.speaking.is_none_or(is_over) {
             self.leave();
+            self.ask(now);
         }
     }
 
@@ -123,6 +158,7 @@ impl Arrival {
         if !self.afford(now) {
             if self.presence == Presence::Away {
                 self.presence = Presence::Unannounced;
+                self.stop_asking();
             }
             return false;
         }
@@ -130,39 +166,48 @@ impl Arrival {
         // What follows the first frame of an arrival belongs to it.
         self.announced_by_hypervisor = Some(now);
         self.announced_by_guest = Some(now);
-        self.telling = Some(Telling { since: now, round: 0, place: 0 });
+        self.speak(now, Subject::Announcements);
         true
     }
 
     /// Returns when the next round is due.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
-        let telling = self.telling?;
-        ROUNDS.get(telling.round).map(|delay| telling.since.after(*delay))
+        let speaking = self.speaking?;
+        let delay = speaking.subject.rounds().get(speaking.round)?;
+        Some(speaking.since.after(*delay))
     }
 
     /// Returns what of the round that is due by `now` comes next, counted from 0; `None`: no round
     /// is due.
     #[must_use]
-    pub fn due(&self, now: Mono) -> Option<usize> {
-        let telling = self.telling?;
-        (self.next_deadline()? <= now).then_some(telling.place)
+    pub fn due(&self, now: Mono) -> Option<(Subject, usize)> {
+        let speaking = self.speaking?;
+        (self.next_deadline()? <= now).then_some((speaking.subject, speaking.place))
     }
 
     /// Goes on to what comes next in the round.
     pub fn said(&mut self) {
-        if let Some(telling) = &mut self.telling {
-            telling.place = telling.place.saturating_add(1);
+        if let Some(speaking) = &mut self.speaking {
+            speaking.place = speaking.place.saturating_add(1);
         }
     }
 
     /// Ends the round. One that a late wake has missed is not made up for.
     pub fn end_round(&mut self, now: Mono) {
-        let Some(telling) = self.telling else { return };
-        let missed = |delay: &&Duration| telling.since.after(**delay) <= now;
-        let round = ROUNDS.iter().take_while(missed).count();
-        self.telling =
-            (round < ROUNDS.len()).then_some(Telling { round, place: 0, since: telling.since });
+        let Some(speaking) = self.speaking else { return };
+        let rounds = speaking.subject.rounds();
+        let missed = |delay: &&Duration| speaking.since.after(**delay) <= now;
+        let round = rounds.iter().take_while(missed).count();
+        self.speaking = (round < rounds.len()).then_some(Speaking { round, place: 0, ..speaking });
+    }
+
+    fn speak(&mut self, since: Mono, subject: Subject) {
+        self.speaking = Some(Speaking { subject, since, round: 0, place: 0 });
+    }
+
+    fn stop_asking(&mut self) {
+        self.speaking = self.speaking.filter(|speaking| speaking.subject != Subject::Questions);
     }
 
     /// Tells whether one more arrival is allowed now, and if so counts it.
@@ -176,8 +221,10 @@ impl Arrival {
     }
 }
 
+/// When the guest is asked whether it is here, after its port was opened or its link came up.
+const QUESTIONS: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(3)];
 /// When the guest is told, after its arrival.
-const ROUNDS: [Duration; 4] =
+const ANNOUNCEMENTS: [Duration; 4] =
     [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(7)];
 
 /// How long a hypervisor has to be silent before its announcement is an arrival. QEMU sends its own
@@ -195,6 +242,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::Sign::{Guest, Hypervisor, Other};
+    use super::Subject::{Announcements, Questions};
     use super::*;
 
     const START: Mono = Mono::from_millis(1_000_000);
@@ -229,12 +277,12 @@ mod tests {
         let mut arrival = Arrival::default();
         arrival.hear(START, Other);
         assert_eq!(arrival.next_deadline(), Some(START));
-        assert_eq!(arrival.due(START), Some(0));
+        assert_eq!(arrival.due(START), Some((Announcements, 0)));
         arrival.said();
-        assert_eq!(arrival.due(START), Some(1));
+        assert_eq!(arrival.due(START), Some((Announcements, 1)));
         assert_eq!(next(&mut arrival, START), Some(1));
         assert_eq!(arrival.due(START), None);
-        assert_eq!(arrival.due(seconds(1)), Some(0));
+        assert_eq!(arrival.due(seconds(1)), Some((Announcements, 0)));
         assert_eq!(next(&mut arrival, seconds(1)), Some(3));
         assert_eq!(next(&mut arrival, seconds(3)), Some(7));
         assert_eq!(next(&mut arrival, seconds(7)), None);
@@ -337,6 +385,49 @@ mod tests {
         assert!(!arrival.hear(seconds(29), Other));
         assert!(arrival.hear(seconds(30), Other));
         assert!(!arrival.hear(seconds(31), Other));
+    }
+
+    #[test]
+    fn a_guest_is_asked_at_once_and_after_1_and_3_s_and_never_again() {
+        let mut arrival = Arrival::default();
+        arrival.ask(START);
+        assert_eq!(arrival.due(START), Some((Questions, 0)));
+        assert_eq!(next(&mut arrival, START), Some(1));
+        // The kernel's news of the link that was just opened.
+        arrival.link_up(seconds(1));
+        assert_eq!(next(&mut arrival, seconds(1)), Some(3));
+        assert_eq!(next(&mut arrival, seconds(3)), None);
+        arrival.link_up(seconds(100));
+        assert_eq!(arrival.due(seconds(100)), Some((Questions, 0)));
+    }
+
+    #[test]
+    fn a_guest_that_is_here_or_elsewhere_is_not_asked() {
+        let mut arrival = Arrival::default();
+        arrival.settle();
+        arrival.ask(START);
+        assert_eq!(arrival.next_deadline(), None);
+        arrival.leave();
+        assert_eq!(arrival.next_deadline(), None);
+        arrival.ask(START);
+        arrival.settle();
+        assert_eq!(arrival.next_deadline(), None);
+        arrival.leave();
+        arrival.ask(START);
+        arrival.leave();
+        assert_eq!(arrival.next_deadline(), None);
+    }
+
+    #[test]
+    fn the_answer_ends_the_questions_be_it_an_arrival_or_one_too_many() {
+        let mut arrival = Arrival::default();
+        for at in 0..4 {
+            arrival.leave();
+            arrival.ask(seconds(at));
+            let arrived = arrival.hear(seconds(at), Other);
+            assert_eq!(arrived, at < 3);
+            assert_eq!(arrival.due(seconds(at)), arrived.then_some((Announcements, 0)));
+        }
     }
 
     proptest! {

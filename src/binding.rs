@@ -31,6 +31,8 @@ pub struct Binding {
     pub neighbors: nd::Neighbors,
     /// What the guest is told on its arrival.
     pub announcements: nd::Announcements,
+    /// What the guest is asked that may be there already.
+    pub questions: nd::Questions,
 }
 
 /// What the port itself is, as its source and the kernel say.
@@ -48,6 +50,7 @@ impl Binding {
     /// Encodes everything that `parameters` hold, once, so that the packet path only copies.
     #[must_use]
     pub fn new(key: LeaseKey, port: &PortFacts, parameters: &Parameters) -> Self {
+        let neighbors = nd::Neighbors::new(parameters);
         Self {
             key,
             mac: port.mac,
@@ -57,8 +60,9 @@ impl Binding {
             dhcpv4: dhcpv4::Profile::new(parameters),
             dhcpv6: dhcpv6::Profile::new(parameters),
             ra: nd::Profile::new(parameters, port.mtu),
-            neighbors: nd::Neighbors::new(parameters),
             announcements: nd::Announcements::new(parameters),
+            questions: nd::Questions::new(parameters, &neighbors, port.mac),
+            neighbors,
         }
     }
 }

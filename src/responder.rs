@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::arrival::{Arrival, Sign};
+use crate::arrival::{Arrival, Sign, Subject};
 use crate::binding::Binding;
 use crate::outcome::{DropReason, Message, Note, Outcome, Protocol, Verdict};
 use crate::reply::{Decision, Handled, Reply};
@@ -110,6 +110,11 @@ impl PortResponder {
         }
     }
 
+    /// Has the guest asked whether it is here already; it may have come before its port was opened.
+    pub fn await_guest(&mut self, now: Mono) {
+        self.arrival.ask(now);
+    }
+
     /// Takes the guest for being here already: this program was restarted, the VM did not move.
     pub fn settle_guest(&mut self, now: Mono) {
         self.arrival.settle();
@@ -153,23 +158,33 @@ impl PortResponder {
         deadlines.into_iter().flatten().min()
     }
 
-    /// Tells whether [`Self::handle_arrival`] has something to do by `now`.
+    /// Tells whether [`Self::handle_arrival`] has something to do by `now`, and of what kind.
     #[must_use]
-    pub fn has_arrival_due(&self, now: Mono) -> bool {
-        self.arrival.due(now).is_some()
+    pub fn arrival_due(&self, now: Mono) -> Option<Subject> {
+        self.arrival.due(now).map(|(subject, _)| subject)
     }
 
-    /// Tells a guest that has come what is due by `now` (clause D4), as far as `outbox` has room;
-    /// what it has none for stays due. Returns how many frames were put into it.
+    /// Asks a guest that is awaited, or tells one that has come (clause D4), what is due by `now`,
+    /// as far as `outbox` has room; what it has none for stays due. Returns how many frames were put
+    /// into it.
     pub fn handle_arrival(&mut self, now: Mono, outbox: &mut Outbox) -> usize {
         let before = outbox.len();
-        while let Some(place) = self.arrival.due(now) {
-            match self.binding.announcements.get(place) {
-                Some(_) if outbox.slot().is_none() => break,
-                Some(announcement) => {
-                    self.announce(now, announcement, outbox);
-                    self.arrival.said();
-                }
+        let binding = Arc::clone(&self.binding);
+        while let Some((subject, place)) = self.arrival.due(now)
+            && outbox.slot().is_some()
+        {
+            let said = match subject {
+                Subject::Questions => binding.questions.get(place).map(|question| {
+                    let write = |frame: &mut [u8], link| nd::write_question(frame, link, question);
+                    self.send_to_guest(write, outbox);
+                }),
+                Subject::Announcements => binding
+                    .announcements
+                    .get(place)
+                    .map(|announcement| self.announce(now, announcement, outbox)),
+            };
+            match said {
+                Some(()) => self.arrival.said(),
                 None => self.arrival.end_round(now),
             }
         }
@@ -232,36 +247,48 @@ impl PortResponder {
         length > 0
     }
 
-    /// Sends one announcement to the guest's own MAC.
+    /// Sends one announcement.
     fn announce(&mut self, now: Mono, announcement: nd::Announcement, outbox: &mut Outbox) {
         let binding = &self.binding;
-        let Some(guest) = binding.mac.or(self.last_source) else {
-            return;
-        };
-        let Some(frame) = outbox.slot() else {
-            return;
-        };
-        let link = Link { source: binding.source_mac, destination: guest };
-        let length = match announcement {
+        match announcement {
             nd::Announcement::Arp(form, address) => {
-                nd::write_arp_announcement(frame, link, (form, address))
+                let write = |frame: &mut [u8], link| {
+                    nd::write_arp_announcement(frame, link, (form, address))
+                };
+                self.send_to_guest(write, outbox);
             }
             nd::Announcement::Neighbor(target) => {
-                nd::write_unsolicited_advertisement(frame, link, (&binding.neighbors, target))
+                let write = |frame: &mut [u8], link| {
+                    nd::write_unsolicited_advertisement(frame, link, (&binding.neighbors, target))
+                };
+                self.send_to_guest(write, outbox);
             }
             nd::Announcement::Router => {
                 // It stands for the one that the schedule has due: the guest is not told twice.
                 if self.advertise(outbox) {
                     self.schedule.sent(now);
                 }
-                return;
             }
-            nd::Announcement::Retired(router) => binding
-                .ra
-                .as_ref()
-                .map_or(0, |ra| nd::write_last_advertisement(frame, link, (ra, router))),
+            nd::Announcement::Retired(router) => {
+                let Some(ra) = &binding.ra else { return };
+                let write = |frame: &mut [u8], link| {
+                    nd::write_last_advertisement(frame, link, (ra, router))
+                };
+                self.send_to_guest(write, outbox);
+            }
+        }
+    }
+
+    /// Sends what `write` makes to the guest's own MAC.
+    fn send_to_guest(&self, write: impl FnOnce(&mut [u8], Link) -> usize, outbox: &mut Outbox) {
+        let Some(guest) = self.binding.mac.or(self.last_source) else {
+            return;
         };
-        let length = tag(frame, length, binding.trunk_vlan);
+        let Some(frame) = outbox.slot() else {
+            return;
+        };
+        let length = write(frame, Link { source: self.binding.source_mac, destination: guest });
+        let length = tag(frame, length, self.binding.trunk_vlan);
         if length > 0 {
             outbox.commit(length);
         }

@@ -6,6 +6,7 @@ use std::fs;
 use std::time::Duration;
 
 use common::{Templates, fixtures, parse_hex};
+use leasehold::arrival::Subject;
 use leasehold::binding::{Binding, PortFacts};
 use leasehold::config;
 use leasehold::lease::{LeaseChange, LeaseKey, LeaseTable, NicName, Occasion};
@@ -93,7 +94,7 @@ fn a_reply_stands_alone_in_its_outbox_and_the_announcements_follow_clause_e1() {
     let turn = port.hear(START, "nd/rs-stateful");
     assert!(turn.arrived && matches!(turn.outcome.verdict, Verdict::Replied(_)));
     assert_eq!(port.outbox.len(), 1);
-    assert!(port.responder.has_arrival_due(START));
+    assert_eq!(port.responder.arrival_due(START), Some(Subject::Announcements));
 }
 
 #[test]
@@ -183,6 +184,61 @@ fn a_guest_that_was_there_before_a_restart_is_advertised_to_at_once_clause_c3() 
     assert_eq!(port.advertised((0, 40)), [0, 16, 32]);
     port.responder.guest_left();
     assert_eq!(port.advertised((40, 4_000)), SILENCE);
+}
+
+#[test]
+fn a_guest_that_may_be_there_already_is_asked_three_times_clause_d3() {
+    let mut port = Port::new(Some(GUEST));
+    port.responder.await_guest(START);
+    let mut asked = Vec::new();
+    for at in 0..60 {
+        port.outbox.clear();
+        port.responder.handle_arrival(seconds(at), &mut port.outbox);
+        assert!(port.outbox.frames().all(|frame| frame[..6] == GUEST.0));
+        asked.extend(port.outbox.frames().map(|frame| (at, frame[12..14].to_vec())));
+        assert!(!port.responder.handle_deadline(seconds(at), &mut port.outbox));
+    }
+    let round = |at| [[8, 6], [0x86, 0xdd], [0x86, 0xdd]].map(|kind| (at, kind.to_vec()));
+    assert_eq!(asked, [0, 1, 3].map(round).concat());
+    assert_eq!(port.responder.next_deadline(), None);
+}
+
+#[test]
+fn the_answer_of_a_guest_that_was_there_already_is_its_arrival_clause_d3() {
+    let mut port = Port::new(Some(GUEST));
+    port.responder.await_guest(START);
+    assert_eq!(port.told(START), 3);
+    let question = port.outbox.frames().next().unwrap().to_vec();
+    // The guest's kernel answers an ARP request to the one that asked.
+    let mut answer = question.clone();
+    answer[..6].copy_from_slice(&question[6..12]);
+    answer[6..12].copy_from_slice(&GUEST.0);
+    answer[21] = 2;
+    answer[22..28].copy_from_slice(&GUEST.0);
+    answer[28..32].copy_from_slice(&question[38..42]);
+    answer[32..42].copy_from_slice(&question[22..32]);
+    let frame = Frame { bytes: &answer, vlan: None, checksum_pending: false, truncated: false };
+    port.outbox.clear();
+    let turn = port.responder.handle_frame(START, &frame, &mut port.outbox);
+    assert!(turn.arrived);
+    assert_eq!(port.outbox.len(), 0);
+    assert_eq!(port.told(START), 8);
+    assert_eq!(port.advertised((0, 100)), [1, 3, 7]);
+}
+
+#[test]
+fn a_guest_that_is_known_to_be_there_or_whose_mac_is_not_known_is_not_asked() {
+    let mut port = Port::new(Some(GUEST));
+    port.responder.settle_guest(START);
+    port.responder.await_guest(START);
+    assert_eq!(port.told(seconds(1)), 0);
+    let mut port = Port::new(None);
+    port.responder.await_guest(START);
+    assert_eq!((port.told(START), port.told(seconds(3))), (0, 0));
+    // Who spoke before the link came up may be another.
+    port.hear(seconds(4), "nd/rs-stateful");
+    port.responder.link_up(seconds(60));
+    assert_eq!(port.told(seconds(60)), 0);
 }
 
 #[test]

@@ -336,7 +336,7 @@ fn seconds(text: &str) -> Duration {
 fn told_text(responder: &mut PortResponder, now: Mono, outbox: &mut Outbox) -> String {
     let mut told = 0;
     let mut text = String::new();
-    while responder.has_arrival_due(now) {
+    while responder.arrival_due(now).is_some() {
         outbox.clear();
         told += responder.handle_arrival(now, outbox);
         text += &frames_text(outbox);

@@ -14,6 +14,7 @@ use tokio::time::sleep_until;
 
 use super::exchange::{History, LastExchange};
 use super::watch::{Cause, Sighting, Tap};
+use crate::arrival::Subject;
 use crate::binding::Binding;
 use crate::clock;
 use crate::control::Past;
@@ -50,7 +51,7 @@ pub(super) enum Order {
 /// What is known of a port's guest when it begins to be served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Guest {
-    /// It is to come: its first frame is an arrival.
+    /// It is to come, or came unseen: it is asked, and its first frame is an arrival.
     Awaited,
     /// It is there already, as when this program was restarted, or its socket is another.
     Settled,
@@ -108,7 +109,7 @@ impl PortTask {
         let seed = now.mono.as_nanos() ^ (u64::from(ifindex) << 32);
         let mut responder = PortResponder::new(binding, limit, now.mono, seed);
         match guest {
-            Guest::Awaited => {}
+            Guest::Awaited => responder.await_guest(now.mono),
             Guest::Settled => responder.settle_guest(now.mono),
         }
         let mut port = Port {
@@ -235,7 +236,7 @@ impl Port {
     fn receive(&mut self, ready: &mut Readable<'_>, socket: &PacketSocket) -> Backlog {
         let backlog = self.receive_batch(ready, socket);
         // Its guest is told before anything else is read: the first round is due at once.
-        if self.responder.has_arrival_due(clock::mono()) {
+        if self.responder.arrival_due(clock::mono()).is_some() {
             self.announce(socket);
         }
         backlog
@@ -282,17 +283,20 @@ impl Port {
         })
     }
 
-    /// Tells a guest that has come what is due, an outbox after the other.
+    /// Asks the guest, or tells one that has come, what is due, an outbox after the other.
     fn announce(&mut self, socket: &PacketSocket) {
         let now = clock::mono();
-        while self.responder.has_arrival_due(now) {
+        while let Some(subject) = self.responder.arrival_due(now) {
             WORKER.with_borrow_mut(|worker| {
                 worker.outbox.clear();
                 self.responder.handle_arrival(now, &mut worker.outbox);
                 // What finds no room is made up for by the next round.
                 let watched = self.begin_watching();
                 let sent = send(socket, &worker.outbox);
-                self.metrics.announced(sent);
+                match subject {
+                    Subject::Questions => self.metrics.asked(sent),
+                    Subject::Announcements => self.metrics.announced(sent),
+                }
                 self.show_due(watched, worker, sent);
             });
         }

@@ -129,7 +129,7 @@ pub fn write_last_advertisement(
 }
 
 /// `ar$hrd` 1, `ar$pro` 0x0800, `ar$hln` 6, `ar$pln` 4.
-const ETHERNET_IPV4: [u8; 6] = [0, 1, 0x08, 0x00, 6, 4];
+pub(super) const ETHERNET_IPV4: [u8; 6] = [0, 1, 0x08, 0x00, 6, 4];
 
 #[cfg(test)]
 mod tests {

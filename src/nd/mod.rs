@@ -32,6 +32,7 @@ mod echo;
 mod message;
 mod neighbors;
 mod options;
+mod questions;
 mod reply;
 mod schedule;
 mod withdrawals;
@@ -42,6 +43,7 @@ pub use announcements::{
 };
 pub use echo::{handle_echo_ipv4, handle_echo_ipv6};
 pub use neighbors::Neighbors;
+pub use questions::{Question, Questions, write_question};
 pub use reply::Profile;
 pub use schedule::Schedule;
 pub use withdrawals::{RetiredRouter, Withdrawals};
@@ -125,6 +127,7 @@ fn handled<A>(message: Message, decided: Result<Decision<A>, DropReason>) -> Han
 
 /// ICMPv6 types (RFC 4861, section 4).
 const ROUTER_ADVERTISEMENT: u8 = 134;
+const NEIGHBOR_SOLICITATION: u8 = 135;
 const NEIGHBOR_ADVERTISEMENT: u8 = 136;
 /// S of an advertisement (RFC 4861, section 4.4).
 const SOLICITED: u8 = 0x40;

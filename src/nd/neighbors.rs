@@ -46,6 +46,16 @@ impl Neighbors {
         self.ipv6.contains(&Some(address))
     }
 
+    /// Returns in whose name a guest is asked for its IPv4 address: one that is answered for.
+    pub(super) fn asker_ipv4(&self) -> Option<Ipv4Addr> {
+        self.ipv4.into_iter().flatten().next()
+    }
+
+    /// The same for IPv6: a link-local address.
+    pub(super) fn asker_ipv6(&self) -> Option<Ipv6Addr> {
+        self.ipv6.into_iter().flatten().find(Ipv6Addr::is_unicast_link_local)
+    }
+
     /// Tells whether any echo request is ours to answer.
     pub(super) fn answer_pings(&self) -> bool {
         self.ping.iter().any(Option::is_some)

@@ -142,4 +142,22 @@ used() { on vm busybox ping -c 1 -W 1 "$1" >/dev/null 2>&1; neighbor "$1"; }
 expect "the gateway's MAC on node-a again" "$GATEWAY_A" used 10.20.0.1
 expect "arrivals on node-a" 2 metric leasehold_arrivals_total network=blue
 expect "address at the end" 10.20.0.10/16 address4 vm
+
+# Once more to node-b, whose leasehold comes up later and knows nothing of the VM.
+NODE=node-b
+kill -TERM "$LEASEHOLD_PID"
+wait_for "$LIMIT" gone "$LEASEHOLD_PID" || die "leasehold of node-b does not end"
+on node-b sh -c 'rm -rf /var/lib/leasehold/*'
+plugged vnet0@node-b
+leasehold_spawn
+expect "the VM is asked, and arrives" 1 metric leasehold_arrivals_total network=blue
+check "by questions" metric_at_least 1 leasehold_arrival_probes_total network=blue
+expect "the gateway's MAC on node-b" "$GATEWAY_B" neighbor 10.20.0.1
+asked() {
+  tcpdump -r "$LAB/vnet0@node-b.pcap" -n "arp and src host 10.20.0.1 and dst host 10.20.0.10" \
+    2>/dev/null | wc -l
+}
+asked_once() { (($(asked) >= 1)); }
+check "by the gateway, on its port" asked_once
+expect "its address is no duplicate" 10.20.0.10/16 address4 vm
 finish

@@ -27,6 +27,7 @@ pub struct NetworkMetrics {
     relay_information: Cell,
     arrivals: Cell,
     announcements: Cell,
+    arrival_probes: Cell,
     reply_duration: [Histogram; PROTOCOLS],
 }
 
@@ -46,6 +47,12 @@ impl NetworkMetrics {
     pub fn announced(&self, frames: usize) {
         let frames = u64::try_from(frames).unwrap_or(u64::MAX);
         self.announcements.fetch_add(frames, Ordering::Relaxed);
+    }
+
+    /// Counts frames that asked guests whether they are there.
+    pub fn asked(&self, frames: usize) {
+        let frames = u64::try_from(frames).unwrap_or(u64::MAX);
+        self.arrival_probes.fetch_add(frames, Ordering::Relaxed);
     }
 
     /// Counts frames that the kernel threw away unread, because the port's queue was full.
@@ -101,6 +108,7 @@ impl NetworkMetrics {
             relay_information: Cell::new(0),
             arrivals: Cell::new(0),
             announcements: Cell::new(0),
+            arrival_probes: Cell::new(0),
             reply_duration: array::from_fn(|place| {
                 let name = Protocol::ALL.get(place).map_or("", |protocol| protocol.as_str());
                 reply_duration.with_label_values(&[name])
@@ -143,6 +151,10 @@ pub(super) fn families(counters: &Counters) -> Vec<MetricFamily> {
         "leasehold_announcements_total",
         "Frames sent to VMs that came: the gateway's ARP and NA, RAs, retired routers' RAs.",
     );
+    let mut probes = counter(
+        "leasehold_arrival_probes_total",
+        "Frames sent to VMs that may be at their port already: ARP requests and NS.",
+    );
     let mut lost = counter(
         "leasehold_log_lines_dropped_total",
         "Log lines lost because the log's reader was too slow.",
@@ -165,10 +177,22 @@ pub(super) fn families(counters: &Counters) -> Vec<MetricFamily> {
         }
         push_counted(&mut arrivals, &[("network", network)], &counters.arrivals);
         push_counted(&mut announcements, &[("network", network)], &counters.announcements);
+        push_counted(&mut probes, &[("network", network)], &counters.arrival_probes);
         push_counted(&mut relayed, &[("network", network)], &counters.relay_information);
     }
     push(&mut lost, &[], to_f64(logging::lines_dropped().into()));
-    vec![requests, replies, drops, foreign, left_out, relayed, arrivals, announcements, lost]
+    vec![
+        requests,
+        replies,
+        drops,
+        foreign,
+        left_out,
+        relayed,
+        arrivals,
+        announcements,
+        probes,
+        lost,
+    ]
 }
 
 fn totals<const N: usize>(
