@@ -209,7 +209,7 @@ class Node:
             return [pid, *map(int, children.read().split())]
 
     def cpu_ms(self):
-        """CPU time of all threads, the broker's too, in milliseconds."""
+        """CPU time of all threads of all three processes, in milliseconds."""
         total = 0
         for pid in self.processes():
             for task in os.listdir(f"/proc/{pid}/task"):
@@ -221,6 +221,7 @@ class Node:
         return total / 1e6
 
     def resident_mib(self):
+        """Of the responder, then of the processes beside it."""
         return [resident_kib(pid) / 1024 for pid in self.processes()]
 
 
@@ -261,7 +262,8 @@ def measure(node, guests, count, idle_seconds):
     node.plug([new])
     seen["resync"] = (guests.until_answered([new], 0.002) - begun) * 1e3
 
-    seen["memory"], seen["broker"] = node.resident_mib()
+    seen["memory"], *beside = node.resident_mib()
+    seen["beside"] = sum(beside)
     if idle_seconds:
         # What has come up is written down, and the first advertisements are sent.
         time.sleep(SETTLE)
@@ -282,7 +284,7 @@ def silence(node, guests, count):
 
 def table(node, guests, sizes):
     head = ["ports", "all served", "one more", "worst of 10", "100 more", "resync"]
-    head += ["CPU in 10 s idle", "resident", "broker"]
+    head += ["CPU in 10 s idle", "resident", "broker and rules"]
     print(f"| {' | '.join(head)} |")
     print(f"| {' | '.join(['---'] * len(head))} |")
     restart = None
@@ -292,7 +294,7 @@ def table(node, guests, sizes):
         cells += [f"{seen[key]:.0f} ms" for key in ("all",)]
         cells += [f"{seen[key]:.1f} ms" for key in ("one", "worst")]
         cells += [f"{seen[key]:.0f} ms" for key in ("more", "resync", "idle")]
-        cells += [f"{seen[key]:.1f} MiB" for key in ("memory", "broker")]
+        cells += [f"{seen[key]:.1f} MiB" for key in ("memory", "beside")]
         print(f"| {' | '.join(cells)} |", flush=True)
         if count == RESTARTED:
             restart = silence(node, guests, count)
@@ -308,10 +310,10 @@ def check(node, guests):
     _, seen["silence"] = silence(node, guests, count)
     for text, key, most in [
         ("all of 200 ports are answered, in ms", "all", 100_000),
-        ("one more port, in ms", "one", 1_000),
-        ("100 more at once, in ms", "more", 5_000),
+        ("one more port, in ms", "one", 10_000),
+        ("100 more at once, in ms", "more", 30_000),
         ("everything anew from the database, in ms", "resync", 20_000),
-        ("the longest silence over a restart, in ms", "silence", 10_000),
+        ("the longest silence over a restart, in ms", "silence", 60_000),
     ]:
         good = seen[key] <= most
         passed = passed and good

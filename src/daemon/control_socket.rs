@@ -164,6 +164,9 @@ async fn client(
                 Err(_) => Answer::Error("the daemon is ending".to_owned()),
             }
         }
+        Err(_) if !line.ends_with('\n') && line.len() as u64 >= REQUEST_MAX => Answer::Error(
+            format!("the request is longer than {} MiB; ask for less at once", REQUEST_MAX >> 20),
+        ),
         Err(error) => Answer::Error(format!("reading the request: {error}")),
     };
     let mut line = serde_json::to_vec(&answer)?;
@@ -175,8 +178,8 @@ async fn client(
 /// Clients at once; further ones wait to be accepted.
 const CLIENTS: usize = 16;
 
-/// The longest request, in bytes.
-const REQUEST_MAX: u64 = 64 * 1024;
+/// The longest request, in bytes: an import of 100,000 leases is about 20 MiB.
+const REQUEST_MAX: u64 = 32 << 20;
 
 /// How long a client may take.
 const CLIENT_LIMIT: Duration = Duration::from_secs(30);

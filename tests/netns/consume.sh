@@ -41,10 +41,12 @@ listen() {
   link_up "$1"
   spawn "$1" "$1.tcpdump" tcpdump -Z root -U -l -n -e -i eth0 -Q in \
     'not ether src 0a:58:0a:14:00:01 and (udp or (icmp6 and (ip6[40] = 133 or ip6[40] = 134
-    or ip6[40] = 137)))'
+    or ip6[40] = 137)) or (ip6 and (ip6[6] = 0 or ip6[6] = 44 or ip6[6] = 60) and ip6[40] != 58)
+    or ether[14:2] = 0xaaaa or vlan)'
   wait_for "$LIMIT" grep -q 'listening on' "$LAB/log/$1.tcpdump" || die "tcpdump does not listen"
 }
-rogue() { on "$1" /usr/bin/python3 "$ROOT/tests/netns/rogue.py" "${@:2}"; }
+# rogue GUEST WHAT: SENT is the number of frames.
+rogue() { SENT=$(on "$1" /usr/bin/python3 "$ROOT/tests/netns/rogue.py" "${@:2}"); }
 
 # heard SENDER LISTENER: how many of the sender's frames arrived since it was asked last; a mark
 # that is sent behind them shows that all have come.
@@ -82,6 +84,10 @@ for way in '' -l; do
   rogue "evil$way" server || die "the rogue server does not run"
   heard "evil$way" "db$way"
   within "db$way hears the server on evil$way" 4 4 "$HEARD"
+  rogue "evil$way" disguise || die "the disguised server does not run"
+  sent=$SENT
+  heard "evil$way" "db$way"
+  within "db$way hears the disguised server on evil$way" "$sent" "$sent" "$HEARD"
 done
 
 # what is there, and what should be
@@ -96,7 +102,7 @@ flows() {
 ofports() {
   local guest
   for guest in "$@"; do vsctl get Interface "${PORT[$guest]}" ofport; done | sort |
-    sed 's/$/x7/' | paste -sd' '
+    sed 's/$/x12/' | paste -sd' '
 }
 in_force() { metric leasehold_consume_ports "network=$1" state=installed; }
 reason() { port_field "$1" reason; }
@@ -118,6 +124,9 @@ for way in '' -l; do
   rogue "evil$way" server
   heard "evil$way" "db$way"
   within "frames of the server on evil$way that db$way hears" 0 0 "$HEARD"
+  rogue "evil$way" disguise
+  heard "evil$way" "db$way"
+  within "frames of the disguised server on evil$way that db$way hears" 0 0 "$HEARD"
 done
 
 # A firewall is loaded anew, the switch restarts.

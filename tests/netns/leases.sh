@@ -43,6 +43,23 @@ outside='demo/outside eth0 holds 10.20.200.1, outside the ranges'
 check "check names it, of the daemon that runs" eval 'lh check | grep -q "$outside"'
 check "plan does, too" eval '{ lh plan || true; } | grep -q "$outside"'
 
+# A file of some size goes to the daemon in one piece; one whose host stands for two is refused.
+{
+  echo network,vm,nic,ipv4,ipv6,prefix
+  for number in {0..1999}; do
+    echo "blue,many/$number,eth0,10.20.$((210 + number / 200)).$((number % 200 + 1)),,"
+  done
+} >"$LAB/many.csv"
+check "2,000 hosts are imported" lh leases import "$LAB/many.csv"
+expect "and all hold their address" 2000 eval \
+  'lh leases list --json | jq "map(select(.vm | startswith(\"many/\"))) | length"'
+printf 'dhcp-host=%s\n' 52:54:00:00:00:01,10.20.3.21,twice 52:54:00:00:00:02,10.20.3.22,twice \
+  >"$LAB/twice.conf"
+check "a name that stands for two hosts is refused" refused leases import "$LAB/twice.conf"
+expect "with both addresses" 1 grep -c 'twice cannot hold 10.20.3.22 beside 10.20.3.21' \
+  "$LAB/log/refused"
+expect "and nothing is imported" 0 eval 'lh leases list --vm twice --json | jq length'
+
 leasehold_stop TERM
 check "check names it, of the store" eval 'lh check | grep -q "$outside"'
 check "what a daemon wrote is read without it" eval 'lh leases list | grep -q 10.20.3.3'

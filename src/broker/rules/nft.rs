@@ -56,13 +56,17 @@ fn one_by_one(wanted: &Chains<'_>, present: &BTreeSet<String>) -> Vec<(u32, Stri
         let _ = nft(SCRIPT, &delete(stale));
     }
     let mut failures = Vec::new();
+    let mut is_any_added = false;
     for (name, (interface, at)) in wanted.iter().filter(|(name, _)| !present.contains(*name)) {
-        let fails_always = failures.len() >= FAILURES_MAX;
+        let fails_always = !is_any_added && failures.len() >= FAILURES_MAX;
         let last = failures.last().map(|(_, error): &(u32, String)| error.clone());
         if let (true, Some(last)) = (fails_always, last) {
             failures.push((*at, last));
-        } else if let Err(error) = nft(SCRIPT, &format!("{ADD_TABLE}{}", add(name, interface))) {
-            failures.push((*at, explained(error)));
+            continue;
+        }
+        match nft(SCRIPT, &format!("{ADD_TABLE}{}", add(name, interface))) {
+            Ok(_) => is_any_added = true,
+            Err(error) => failures.push((*at, explained(error))),
         }
     }
     failures
@@ -128,17 +132,28 @@ const ADD_TABLE: &str = "add table netdev leasehold\n";
 const DELETE_TABLE: &str = "delete table netdev leasehold\n";
 
 /// What a guest sends to a DHCP server, and as one (RFC 2131 section 4.1, RFC 9915 section 7.2);
-/// Router Solicitation, Router Advertisement and Redirect (RFC 4861 section 4).
-const RULES: [&str; 3] = [
+/// Router Solicitation, Router Advertisement and Redirect (RFC 4861 section 4). Then what would
+/// carry the same past these:
+/// - fragments on the link, whose first need not show what they carry (RFC 7113 section 2.2);
+/// - a priority tag within a tag: the kernel has taken out the outer one, and guests take any
+///   number of priority tags for none;
+/// - IP and tags behind LLC and SNAP (RFC 1042), which some guests take for IP: 0x0004 is what the
+///   kernel calls a frame with a length for an EtherType.
+const RULES: [&str; 7] = [
     "meta protocol ip udp dport { 67, 68 }",
     "meta protocol ip6 udp dport { 546, 547 }",
     "meta protocol ip6 icmpv6 type { 133, 134, 137 }",
+    "meta protocol ip6 ip6 saddr fe80::/10 exthdr frag exists",
+    "meta protocol ip6 ip6 daddr { fe80::/10, ff02::/16 } exthdr frag exists",
+    "meta protocol { 0x8100, 0x88a8 } @nh,4,12 0",
+    "meta protocol 0x0004 @nh,0,48 0xaaaa03000000 @nh,48,16 { 0x0800, 0x86dd, 0x8100, 0x88a8 }",
 ];
 
 const PROGRAM: [&str; 3] = ["/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft"];
 const SCRIPT: &[&str] = &["-f", "-"];
 
-/// After so many chains that cannot be added by themselves, the others are not tried.
+/// After so many chains that cannot be added by themselves, and none that could, the others are not
+/// tried.
 const FAILURES_MAX: usize = 8;
 
 #[cfg(test)]
@@ -162,6 +177,10 @@ add chain netdev leasehold port-8-vnet1 { type filter hook ingress device \"vnet
 add rule netdev leasehold port-8-vnet1 meta protocol ip udp dport { 67, 68 } counter drop
 add rule netdev leasehold port-8-vnet1 meta protocol ip6 udp dport { 546, 547 } counter drop
 add rule netdev leasehold port-8-vnet1 meta protocol ip6 icmpv6 type { 133, 134, 137 } counter drop
+add rule netdev leasehold port-8-vnet1 meta protocol ip6 ip6 saddr fe80::/10 exthdr frag exists counter drop
+add rule netdev leasehold port-8-vnet1 meta protocol ip6 ip6 daddr { fe80::/10, ff02::/16 } exthdr frag exists counter drop
+add rule netdev leasehold port-8-vnet1 meta protocol { 0x8100, 0x88a8 } @nh,4,12 0 counter drop
+add rule netdev leasehold port-8-vnet1 meta protocol 0x0004 @nh,0,48 0xaaaa03000000 @nh,48,16 { 0x0800, 0x86dd, 0x8100, 0x88a8 } counter drop
 ";
         assert_eq!(script, expected);
     }

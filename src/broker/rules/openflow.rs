@@ -110,8 +110,14 @@ fn ofctl(command: &[&str], script: &str) -> Result<String, String> {
 }
 
 /// What a guest sends to a DHCP server, and as one (RFC 2131 section 4.1, RFC 9915 section 7.2);
-/// Router Solicitation, Router Advertisement and Redirect (RFC 4861 section 4).
-const FLOWS: [&str; 7] = [
+/// Router Solicitation, Router Advertisement and Redirect (RFC 4861 section 4). Then what would
+/// carry the same past these:
+/// - fragments on the link, whose first need not show what they carry (RFC 7113 section 2.2);
+/// - a tag within a priority tag, which the switch takes away: it does not look behind a second
+///   tag, and guests take any number of priority tags for none.
+///
+/// IP behind LLC and SNAP is IP to the switch.
+const FLOWS: [&str; 12] = [
     "udp,tp_dst=67",
     "udp,tp_dst=68",
     "udp6,tp_dst=546",
@@ -119,6 +125,11 @@ const FLOWS: [&str; 7] = [
     "icmp6,icmp_type=133",
     "icmp6,icmp_type=134",
     "icmp6,icmp_type=137",
+    "ipv6,ipv6_src=fe80::/10,nw_frag=yes",
+    "ipv6,ipv6_dst=fe80::/10,nw_frag=yes",
+    "ipv6,ipv6_dst=ff02::/16,nw_frag=yes",
+    "dl_vlan=0,dl_type=0x8100",
+    "dl_vlan=0,dl_type=0x88a8",
 ];
 
 /// The upper half of a cookie of ours, and its bits.
@@ -128,7 +139,7 @@ const OUR_BITS: u64 = 0xffff_ffff << 32;
 const ADVICE: &str = "is ovs-vswitchd running?";
 
 /// To be raised with every change of [`FLOWS`].
-const VERSION: u64 = 1 << 16;
+const VERSION: u64 = 2 << 16;
 
 /// Above what admins write, as a rule.
 const PRIORITY: u16 = 65_000;
@@ -167,10 +178,10 @@ mod tests {
         let script = script(&present, &[(3, 0), (4, 1)].into()).unwrap();
         let lines: Vec<&str> = script.lines().collect();
         assert_eq!(lines.len(), 1 + FLOWS.len());
-        assert_eq!(lines[0], "delete cookie=0x1ea5e40100010005/-1");
+        assert_eq!(lines[0], "delete cookie=0x1ea5e40100020005/-1");
         assert_eq!(
             lines[1],
-            "add cookie=0x1ea5e40100010004,priority=65000,in_port=4,udp,tp_dst=67,actions=drop"
+            "add cookie=0x1ea5e40100020004,priority=65000,in_port=4,udp,tp_dst=67,actions=drop"
         );
     }
 

@@ -8,6 +8,7 @@ mod kea;
 mod libvirt;
 mod own;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -134,16 +135,35 @@ fn read(format: Format, text: &str) -> Result<Vec<Host>, String> {
 fn edits(config: &Config, options: &Options, hosts: &[Host]) -> (Vec<Edit>, Vec<String>) {
     let mut edits = Vec::new();
     let mut faults = Vec::new();
+    let mut held = BTreeMap::new();
     for host in hosts {
         let Some(first) = host.holdings.first() else { continue };
         match key(config, options, host, *first) {
             Ok(key) => {
-                edits.push(Edit::Hold { key, holdings: host.holdings.clone(), hostname: None })
+                let before: &mut Vec<Holding> = held.entry(key.clone()).or_default();
+                for holding in &host.holdings {
+                    match before.iter().find(|one| *one != holding && one.excludes(*holding)) {
+                        Some(one) => {
+                            faults.push(format!("{}: {}", host.place, both(&key, *one, *holding)))
+                        }
+                        None => before.push(*holding),
+                    }
+                }
+                edits.push(Edit::Hold { key, holdings: host.holdings.clone(), hostname: None });
             }
             Err(fault) => faults.push(format!("{}: {fault}", host.place)),
         }
     }
     (edits, faults)
+}
+
+/// Says that a NIC cannot hold both: the file means two NICs, or two VMs of one name.
+fn both(key: &LeaseKey, one: Holding, other: Holding) -> String {
+    format!(
+        "{} cannot hold {other} beside {one}; tell the hosts apart by --vm, say with {{mac}}, or \
+         name a NIC for each in CSV",
+        named(key)
+    )
 }
 
 fn key(
