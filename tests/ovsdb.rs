@@ -154,7 +154,9 @@ fn port(interface: &str, external_ids: &[(&str, &str)]) -> Port {
         tag: None,
         trunks: Vec::new(),
         is_trunk: false,
-        external_ids: external_ids.iter().map(|&(key, id)| (key.into(), id.into())).collect(),
+        external_ids: Arc::new(
+            external_ids.iter().map(|&(key, id)| (key.into(), id.into())).collect(),
+        ),
         status: PortStatus::Active,
         fault: None,
         switch: Some(SwitchPort::default()),
@@ -198,40 +200,40 @@ async fn changes_are_told(connector: Connector) {
     let server = Server::start();
     let [eth0, mut vnet0] = fill(&server);
     let mut told = Told::by(&server, &[], connector);
-    assert_eq!(told.event().await, SourceEvent::Snapshot(vec![eth0, vnet0.clone()]));
+    assert_eq!(told.event().await, SourceEvent::Snapshot(vec![eth0.into(), vnet0.clone().into()]));
 
     server.vsctl("set Interface vnet0 external_ids:vm-id=vm-1");
     vnet0.identity = identity("vm-1", "nic-0", "libvirt");
-    vnet0.external_ids.insert("vm-id".into(), "vm-1".into());
-    assert_eq!(told.event().await, SourceEvent::Changed(vnet0.clone()));
+    Arc::make_mut(&mut vnet0.external_ids).insert("vm-id".into(), "vm-1".into());
+    assert_eq!(told.event().await, SourceEvent::Changed(vnet0.clone().into()));
 
     server.vsctl(
         "remove Interface vnet0 external_ids vm-id \
          -- set Interface vnet0 external_ids:vm-uuid=vm-2",
     );
     vnet0.identity = identity("vm-2", "nic-0", "openstack");
-    vnet0.external_ids.remove("vm-id");
-    vnet0.external_ids.insert("vm-uuid".into(), "vm-2".into());
-    assert_eq!(told.event().await, SourceEvent::Changed(vnet0.clone()));
+    Arc::make_mut(&mut vnet0.external_ids).remove("vm-id");
+    Arc::make_mut(&mut vnet0.external_ids).insert("vm-uuid".into(), "vm-2".into());
+    assert_eq!(told.event().await, SourceEvent::Changed(vnet0.clone().into()));
 
     server.vsctl("clear Port vnet0 tag -- set Port vnet0 trunks=1,2,3");
     (vnet0.tag, vnet0.trunks, vnet0.is_trunk) = (None, vec![1, 2, 3], true);
-    assert_eq!(told.event().await, SourceEvent::Changed(vnet0.clone()));
+    assert_eq!(told.event().await, SourceEvent::Changed(vnet0.clone().into()));
     server.vsctl("remove Port vnet0 trunks 1 2 -- add Port vnet0 trunks 4");
     vnet0.trunks = vec![3, 4];
-    assert_eq!(told.event().await, SourceEvent::Changed(vnet0.clone()));
+    assert_eq!(told.event().await, SourceEvent::Changed(vnet0.clone().into()));
 
     // What changes nothing is not told: the next event is the one after it.
     server.vsctl("set Interface vnet0 mtu_request=1400 -- set Bridge br0 external_ids:a=b");
     server.vsctl("set Interface vnet0 external_ids:iface-status=inactive");
-    vnet0.external_ids.insert("iface-status".into(), "inactive".into());
+    Arc::make_mut(&mut vnet0.external_ids).insert("iface-status".into(), "inactive".into());
     vnet0.status = PortStatus::Inactive;
-    assert_eq!(told.event().await, SourceEvent::Changed(vnet0.clone()));
+    assert_eq!(told.event().await, SourceEvent::Changed(vnet0.clone().into()));
 
     server.vsctl("set Interface vnet0 type=dpdkvhostuserclient");
     let reason = "interface type \"dpdkvhostuserclient\" has no network device";
     vnet0.status = PortStatus::NoDevice(reason.into());
-    assert_eq!(told.event().await, SourceEvent::Changed(vnet0.clone()));
+    assert_eq!(told.event().await, SourceEvent::Changed(vnet0.clone().into()));
 
     // A port made anew on another bridge in one transaction is one change.
     server.vsctl(
@@ -242,11 +244,11 @@ async fn changes_are_told(connector: Connector) {
         bridge: Some("br1".into()),
         ..port("vnet0", &[("vm-id", "vm-3")])
     };
-    assert_eq!(told.event().await, SourceEvent::Changed(vnet0));
+    assert_eq!(told.event().await, SourceEvent::Changed(vnet0.into()));
 
     server.vsctl("add-bond br0 bond0 eth1 eth2");
-    assert_eq!(told.event().await, SourceEvent::Changed(port("eth1", &[])));
-    assert_eq!(told.event().await, SourceEvent::Changed(port("eth2", &[])));
+    assert_eq!(told.event().await, SourceEvent::Changed(port("eth1", &[]).into()));
+    assert_eq!(told.event().await, SourceEvent::Changed(port("eth2", &[]).into()));
     server.vsctl("del-br br1");
     assert_eq!(told.event().await, SourceEvent::Removed("vnet0".into()));
 }
@@ -272,10 +274,10 @@ async fn bridges_that_are_not_named_are_left_out() {
     let [eth0, vnet0] = fill(&server);
     server.vsctl("add-port br1 vnet1");
     let mut told = Told::by(&server, &["br0"], Connector::direct());
-    assert_eq!(told.event().await, SourceEvent::Snapshot(vec![eth0, vnet0]));
+    assert_eq!(told.event().await, SourceEvent::Snapshot(vec![eth0.into(), vnet0.into()]));
     server.vsctl("add-port br1 vnet2");
     server.vsctl("add-port br0 vnet3");
-    assert_eq!(told.event().await, SourceEvent::Changed(port("vnet3", &[])));
+    assert_eq!(told.event().await, SourceEvent::Changed(port("vnet3", &[]).into()));
 }
 
 #[tokio::test]
@@ -283,7 +285,10 @@ async fn a_server_that_restarts_is_found_again_and_told_anew() {
     let mut server = Server::start();
     let [eth0, mut vnet0] = fill(&server);
     let mut told = Told::by(&server, &[], Connector::direct());
-    assert_eq!(told.event().await, SourceEvent::Snapshot(vec![eth0.clone(), vnet0.clone()]));
+    assert_eq!(
+        told.event().await,
+        SourceEvent::Snapshot(vec![eth0.clone().into(), vnet0.clone().into()])
+    );
 
     server.stop();
     let SourceEvent::Down(reason) = told.event().await else { panic!("it was not noticed") };
@@ -295,11 +300,14 @@ async fn a_server_that_restarts_is_found_again_and_told_anew() {
     );
     server.restart();
     vnet0.tag = Some(6);
-    assert_eq!(told.snapshot().await, SourceEvent::Snapshot(vec![eth0, vnet0.clone()]));
+    assert_eq!(
+        told.snapshot().await,
+        SourceEvent::Snapshot(vec![eth0.into(), vnet0.clone().into()])
+    );
 
     server.vsctl("set Port vnet0 tag=7");
     vnet0.tag = Some(7);
-    assert_eq!(told.event().await, SourceEvent::Changed(vnet0));
+    assert_eq!(told.event().await, SourceEvent::Changed(vnet0.into()));
 }
 
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";

@@ -95,8 +95,8 @@ impl Claims {
         self.of(source).map(|port| port.interface.clone()).collect()
     }
 
-    fn insert(&mut self, source: SourceId, port: Port) {
-        self.by_interface.entry(port.interface.clone()).or_default().insert(source, Arc::new(port));
+    fn insert(&mut self, source: SourceId, port: Arc<Port>) {
+        self.by_interface.entry(port.interface.clone()).or_default().insert(source, port);
     }
 
     fn remove(&mut self, source: SourceId, interface: &str) {
@@ -114,8 +114,8 @@ mod tests {
     use super::*;
     use crate::discovery::Unidentified;
 
-    fn port(interface: &str, reason: &str) -> Port {
-        Port::new(interface.to_owned(), Err(Unidentified(reason.to_owned())))
+    fn port(interface: &str, reason: &str) -> Arc<Port> {
+        Port::new(interface.to_owned(), Err(Unidentified(reason.to_owned()))).into()
     }
 
     #[test]
@@ -123,9 +123,9 @@ mod tests {
         let mut claims = Claims::default();
         claims.apply(SourceId(1), SourceEvent::Snapshot(vec![port("tap0", "second")]));
         claims.apply(SourceId(0), SourceEvent::Changed(port("tap0", "first")));
-        assert_eq!(claims.port("tap0"), Some(&port("tap0", "first")));
+        assert_eq!(claims.port("tap0"), Some(&*port("tap0", "first")));
         claims.apply(SourceId(0), SourceEvent::Removed("tap0".to_owned()));
-        assert_eq!(claims.port("tap0"), Some(&port("tap0", "second")));
+        assert_eq!(claims.port("tap0"), Some(&*port("tap0", "second")));
         assert_eq!(claims.forget_from(SourceId(1)), BTreeSet::from(["tap0".to_owned()]));
         assert_eq!(claims.port("tap0"), None);
     }

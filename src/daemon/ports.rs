@@ -24,7 +24,8 @@ use crate::telemetry::NetworkMetrics;
 
 /// Starts, rebinds and stops the ports' tasks.
 pub(super) struct Ports {
-    served: HashMap<String, Served>,
+    /// Boxed: a table is up to twice as large as what is in it.
+    served: HashMap<String, Box<Served>>,
     pool: SocketPool,
     closing: Closing,
     limits: Limits,
@@ -167,7 +168,7 @@ impl Ports {
         match self.open(interface, &terms).await {
             Ok(socket) => {
                 let served = self.start(interface, socket, terms);
-                self.served.insert(interface.to_owned(), served);
+                self.served.insert(interface.to_owned(), Box::new(served));
                 Started::Serving
             }
             Err(error) => Started::Failed(format!("opening its socket: {error}")),

@@ -106,10 +106,7 @@ impl Supervisor {
                          named now"
                     ));
                 }
-                {
-                    let ports = self.claims.of(SourceId(old.unwrap_or(place)));
-                    ports.map(|port| port.as_ref().clone()).collect()
-                }
+                self.claims.of(SourceId(old.unwrap_or(place))).cloned().collect()
             };
             claims.apply(SourceId(place), SourceEvent::Snapshot(ports));
         }

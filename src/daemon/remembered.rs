@@ -148,13 +148,13 @@ impl Remembered {
     }
 
     /// Returns the ports that a source named last, if it has not spoken since the start.
-    pub(super) fn recall(&mut self, source: SourceId, config: &Config) -> Option<Vec<Port>> {
+    pub(super) fn recall(&mut self, source: SourceId, config: &Config) -> Option<Vec<Arc<Port>>> {
         let kept = self.last.remove(&source).filter(|ports| !ports.is_empty())?;
         self.note_rules(source, config);
         for port in kept.iter() {
             self.devices.insert((source, port.interface.clone()), port.device.clone());
         }
-        Some(kept.iter().cloned().map(Port::from).collect())
+        Some(kept.iter().cloned().map(|port| Arc::new(port.into())).collect())
     }
 
     /// Takes note that a source has spoken: what it says goes for everything.
@@ -313,7 +313,7 @@ impl KeptPort {
             tag: port.tag,
             trunks: port.trunks.clone(),
             is_trunk: port.is_trunk,
-            external_ids: port.external_ids.clone(),
+            external_ids: port.external_ids.as_ref().clone(),
             inactive,
             switch: port.switch.clone(),
         })
@@ -331,7 +331,7 @@ impl From<KeptPort> for Port {
             tag: kept.tag,
             trunks: kept.trunks,
             is_trunk: kept.is_trunk,
-            external_ids: kept.external_ids,
+            external_ids: kept.external_ids.into(),
             switch: kept.switch,
             status: if kept.inactive { PortStatus::Inactive } else { PortStatus::Active },
             ..Self::new(kept.interface, Ok(identity))

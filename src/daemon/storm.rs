@@ -147,7 +147,7 @@ impl Truth {
             }
             Happening::RowWritten { source, name, row } => {
                 self.rows[source].insert(name, row);
-                self.tell(source, SourceEvent::Changed(port(name, row)));
+                self.tell(source, SourceEvent::Changed(port(name, row).into()));
             }
             Happening::RowDeleted { source, name } => {
                 if self.rows[source].remove(&name).is_some() {
@@ -164,7 +164,7 @@ impl Truth {
             }
             Happening::Found { source } => {
                 self.connected[source] = true;
-                let ports = self.rows[source].iter().map(|(name, row)| port(*name, *row));
+                let ports = self.rows[source].iter().map(|(name, row)| port(*name, *row).into());
                 let snapshot = SourceEvent::Snapshot(ports.collect());
                 self.tell(source, snapshot);
             }

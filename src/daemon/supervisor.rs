@@ -105,7 +105,7 @@ pub(super) struct Supervisor {
     pub(super) lacking_at: Option<Mono>,
     /// When the gauges are brought up to date; none while they are.
     gauges_at: Option<Mono>,
-    /// Whether many ports came or went since memory was given back last.
+    /// Whether many ports were told, came or went since memory was given back last.
     pub(super) has_grown: bool,
     pub(super) log_limit: LogLimiter<(String, Note)>,
     /// VMs that came to this node, until the store says so too.
@@ -284,6 +284,8 @@ impl Supervisor {
         self.gauges_soon();
         match &event {
             SourceEvent::Snapshot(ports) => {
+                // Their text is several times as large as they are, also if all is as it was.
+                self.has_grown = true;
                 self.remembered.heard(source, &self.config);
                 if self.sources.note(source, Health::Up) {
                     let source = self.sources.name(source);

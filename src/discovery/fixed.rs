@@ -2,6 +2,8 @@
 //!
 //! It says once what the file says. The interfaces need not exist yet: the daemon waits for them.
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc;
 
 use super::{Identity, IdentityTrace, Port, SourceEvent, SourceId};
@@ -10,7 +12,7 @@ use crate::config::StaticPort;
 /// Gives the snapshot, and ends.
 pub(super) async fn run(
     id: SourceId,
-    ports: Vec<Port>,
+    ports: Vec<Arc<Port>>,
     events: mpsc::Sender<(SourceId, SourceEvent)>,
 ) {
     // A receiver that is gone means that the daemon stops: nobody is left to tell.
@@ -19,8 +21,8 @@ pub(super) async fn run(
 
 /// Makes ports of the file's entries, in file order.
 #[must_use]
-pub fn snapshot(ports: &[StaticPort]) -> Vec<Port> {
-    ports.iter().map(port).collect()
+pub fn snapshot(ports: &[StaticPort]) -> Vec<Arc<Port>> {
+    ports.iter().map(|entry| Arc::new(port(entry))).collect()
 }
 
 fn port(entry: &StaticPort) -> Port {
@@ -35,9 +37,6 @@ fn port(entry: &StaticPort) -> Port {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-    use std::sync::Arc;
-
     use super::*;
     use crate::config::Source;
     use crate::discovery::{Connector, PortStatus, Surroundings, spawn};
@@ -71,14 +70,14 @@ mod tests {
             tag: None,
             trunks: Vec::new(),
             is_trunk: false,
-            external_ids: BTreeMap::new(),
+            external_ids: Arc::default(),
             status: PortStatus::Active,
             fault: None,
             switch: None,
         };
         assert_eq!(
             received.recv().await,
-            Some((SourceId(3), SourceEvent::Snapshot(vec![expected])))
+            Some((SourceId(3), SourceEvent::Snapshot(vec![expected.into()])))
         );
         assert_eq!(received.recv().await, None);
     }

@@ -129,7 +129,8 @@ pub struct Port {
     /// Whether the port carries tagged frames.
     pub is_trunk: bool,
     /// External ids of the interface's row, for `[match]`; the port row's where it has none.
-    pub external_ids: BTreeMap<String, String>,
+    /// Shared with the row, as a rule.
+    pub external_ids: Arc<BTreeMap<String, String>>,
     /// Whether the port may be answered at all.
     pub status: PortStatus,
     /// Why the switch could not take the port in, in its own words, escaped and cut.
@@ -162,7 +163,7 @@ pub enum Datapath {
 impl Port {
     /// Makes an untagged port in use, of which nothing more is known than who is behind it.
     #[must_use]
-    pub const fn new(interface: String, identity: Result<Identity, Unidentified>) -> Self {
+    pub fn new(interface: String, identity: Result<Identity, Unidentified>) -> Self {
         Self {
             interface,
             identity,
@@ -172,7 +173,7 @@ impl Port {
             tag: None,
             trunks: Vec::new(),
             is_trunk: false,
-            external_ids: BTreeMap::new(),
+            external_ids: Arc::default(),
             status: PortStatus::Active,
             fault: None,
             switch: None,
@@ -234,12 +235,11 @@ pub enum PortStatus {
 
 /// What a source tells the daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "nearly every event is the large one")]
 pub enum SourceEvent {
     /// Everything that the source has, after a start or a reconnect; replaces what it said before.
-    Snapshot(Vec<Port>),
+    Snapshot(Vec<Arc<Port>>),
     /// One port is new or has changed.
-    Changed(Port),
+    Changed(Arc<Port>),
     /// One port is gone.
     Removed(String),
     /// The source lost its connection, and why; its ports stay as they were.

@@ -62,7 +62,7 @@ struct Model {
     selection: Selection,
     links: HashMap<u32, Link>,
     by_name: HashMap<String, u32>,
-    told: BTreeMap<String, Port>,
+    told: BTreeMap<String, Arc<Port>>,
 }
 
 impl Model {
@@ -76,7 +76,7 @@ impl Model {
                 self.by_name = links.iter().map(|link| (link.name.clone(), link.ifindex)).collect();
                 self.links = links.into_iter().map(|link| (link.ifindex, link)).collect();
                 let ports = self.links.values().filter_map(|link| self.port(link));
-                self.told = ports.map(|port| (port.interface.clone(), port)).collect();
+                self.told = ports.map(|port| (port.interface.clone(), Arc::new(port))).collect();
                 vec![SourceEvent::Snapshot(self.told.values().cloned().collect())]
             }
             LinkEvent::Changed(link) => {
@@ -121,9 +121,10 @@ impl Model {
         for name in touched {
             let link = self.by_name.get(&name).and_then(|ifindex| self.links.get(ifindex));
             match link.and_then(|link| self.port(link)) {
-                Some(port) if self.told.get(&name) == Some(&port) => {}
+                Some(port) if self.told.get(&name).is_some_and(|told| **told == port) => {}
                 Some(port) => {
-                    self.told.insert(name, port.clone());
+                    let port = Arc::new(port);
+                    self.told.insert(name, Arc::clone(&port));
                     events.push(SourceEvent::Changed(port));
                 }
                 None => {
@@ -190,10 +191,12 @@ mod tests {
 
     /// Writes events as `+INTERFACE VM BRIDGE`, `-INTERFACE`, and snapshots as a list of these.
     fn told(events: Vec<SourceEvent>) -> Vec<String> {
-        let port = |port: Port| {
-            let vm = port.identity.map(|identity| String::from(identity.vm));
-            let vm = vm.unwrap_or_else(|reason| reason.0);
-            format!("+{} {vm} {}", port.interface, port.bridge.unwrap_or_default())
+        let port = |port: Arc<Port>| {
+            let vm = match &port.identity {
+                Ok(identity) => identity.vm.as_str(),
+                Err(reason) => &reason.0,
+            };
+            format!("+{} {vm} {}", port.interface, port.bridge.as_deref().unwrap_or_default())
         };
         let text = |event| match event {
             SourceEvent::Snapshot(ports) => {

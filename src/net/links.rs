@@ -6,16 +6,24 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
-use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
+use nix::sys::socket::sockopt::ReceiveTimeout;
+use nix::sys::socket::{
+    AddressFamily as SocketFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send,
+    setsockopt, socket,
+};
+use nix::sys::time::{TimeVal, TimeValLike};
+use rtnetlink::packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use rtnetlink::packet_route::link::{
     InfoKind, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
 };
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::{Handle, LinkGetRequest, MulticastGroup, new_multicast_connection};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::wire::Mac;
@@ -98,7 +106,10 @@ impl LinkWatcher {
                     self.state = State::Stale(messages);
                 }
                 State::Stale(_) => {
-                    let links = answered(all_links(&self.handle)).await;
+                    let links = answered(async {
+                        spawn_blocking(all_links).await.unwrap_or_else(|ended| Err(ended.into()))
+                    });
+                    let links = links.await;
                     let links = links.map_err(|error| self.lost(&error))?;
                     self.told = links.iter().map(|link| (link.ifindex, link.clone())).collect();
                     self.state.settle();
@@ -193,13 +204,46 @@ async fn answered<T>(question: impl Future<Output = io::Result<T>>) -> io::Resul
     }
 }
 
-async fn all_links(handle: &Handle) -> io::Result<Vec<Link>> {
-    let mut answers = pin!(request(handle).execute());
+/// Returns every link. It is asked on a socket of its own, which gives some at a time: what the
+/// kernel says of thousands is many times as large as what is kept of it.
+fn all_links() -> io::Result<Vec<Link>> {
+    let (family, flags) = (SocketFamily::Netlink, SockFlag::SOCK_CLOEXEC);
+    let socket = socket(family, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
+    setsockopt(&socket, ReceiveTimeout, &TimeVal::seconds(ANSWER_SECONDS))?;
+    send(socket.as_raw_fd(), &dump_request(), MsgFlags::empty())?;
     let mut links = Vec::new();
-    while let Some(answer) = answers.next().await {
-        links.extend(link(&answer.map_err(|error| told_error(&error))?));
+    let mut buffer = vec![0; DUMP_BUFFER];
+    loop {
+        let length = recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
+        let mut rest = buffer.get(..length).unwrap_or_default();
+        while !rest.is_empty() {
+            let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest);
+            let message = message.map_err(|error| io::Error::other(error.to_string()))?;
+            match message.payload {
+                NetlinkPayload::Done(_) => return Ok(links),
+                NetlinkPayload::Error(error) => return Err(error.to_io()),
+                NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(message)) => {
+                    links.extend(link(&message));
+                }
+                _ => {}
+            }
+            // Each message starts at a multiple of 4 bytes (netlink(7), NLMSG_ALIGN).
+            let length = usize::try_from(message.header.length).unwrap_or(usize::MAX);
+            rest = rest.get(length.max(1).next_multiple_of(4)..).unwrap_or_default();
+        }
     }
-    Ok(links)
+}
+
+/// Writes the request for every link.
+fn dump_request() -> Vec<u8> {
+    let mut message = LinkMessage::default();
+    message.attributes.push(LinkAttribute::ExtMask(EVERYTHING_BUT_COUNTERS.to_vec()));
+    let mut request = NetlinkMessage::from(RouteNetlinkMessage::GetLink(message));
+    request.header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    request.finalize();
+    let mut bytes = vec![0; request.buffer_len()];
+    request.serialize(&mut bytes);
+    bytes
 }
 
 /// Returns the link with this index, `None` if there is none.
@@ -216,8 +260,7 @@ async fn one_link(handle: &Handle, ifindex: u32) -> io::Result<Option<Link>> {
 }
 
 fn request(handle: &Handle) -> LinkGetRequest {
-    let everything_but_counters = vec![LinkExtentMask::SkipStats];
-    handle.link().get().set_filter_mask(AddressFamily::Unspec, everything_but_counters)
+    handle.link().get().set_filter_mask(AddressFamily::Unspec, EVERYTHING_BUT_COUNTERS.to_vec())
 }
 
 fn connect() -> io::Result<(Handle, Messages)> {
@@ -272,6 +315,15 @@ fn told_error(error: &rtnetlink::Error) -> io::Error {
 
 /// How long the kernel may take to answer a question.
 const ANSWER_LIMIT: Duration = Duration::from_secs(3);
+
+/// The same in seconds, for one piece of an answer.
+const ANSWER_SECONDS: i64 = 3;
+
+/// What is asked of a link.
+const EVERYTHING_BUT_COUNTERS: [LinkExtentMask; 1] = [LinkExtentMask::SkipStats];
+
+/// How much the kernel may say at once, in bytes: it makes pieces of 32 KiB at most.
+const DUMP_BUFFER: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -170,7 +170,7 @@ mod tests {
         let fitting = Port {
             bridge: Some("br-int".to_owned()),
             tag: Some(100),
-            external_ids: matcher.external_ids.clone(),
+            external_ids: matcher.external_ids.clone().into(),
             ..port("vnet3")
         };
         assert_eq!(matcher.misfit(&fitting), None);
@@ -182,7 +182,7 @@ mod tests {
                 "it wants an interface named \"vnet*\"",
             ),
             (
-                Port { external_ids: BTreeMap::new(), ..fitting.clone() },
+                Port { external_ids: Arc::default(), ..fitting.clone() },
                 "it wants external id \"network\" to be \"blue\"",
             ),
         ];

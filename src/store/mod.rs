@@ -12,6 +12,7 @@ mod peek;
 mod place;
 mod recover;
 mod row;
+mod scan;
 mod shared;
 mod task;
 

@@ -10,7 +10,7 @@ use rusqlite::Row;
 use rusqlite::types::{Value, ValueRef};
 use serde::{Deserialize, Serialize};
 
-use crate::lease::{Lease, LeaseKey, NetworkName, NicName, Withheld};
+use crate::lease::{Lease, LeaseKey, NameError, NetworkName, NicName, Withheld};
 use crate::time::Wall;
 
 /// Why a row cannot be served.
@@ -23,7 +23,7 @@ pub(super) enum Damage {
     #[error("the row has version {0}, which this program does not know")]
     Version(i64),
     #[error("the key cannot be: {0}")]
-    Key(#[from] crate::lease::NameError),
+    Key(#[from] NameError),
     #[error("the value cannot be read: {0}")]
     Value(String),
     #[error("another row has the same key")]
@@ -63,17 +63,15 @@ pub(super) struct Names {
 impl Names {
     /// As [`decode`], for many rows one after another.
     pub(super) fn decode(&mut self, row: &Columns<'_>) -> Result<Lease, Damage> {
-        let mut lease = decode(row)?;
-        match &self.last {
-            Some((network, nic)) if (network, nic) == (&lease.key.network, &lease.key.nic) => {
-                lease.key.network = network.clone();
-                lease.key.nic = nic.clone();
+        decode_with(row, |network, nic| {
+            let is_last = |(last, last_nic): &&(NetworkName, NicName)| {
+                (last.as_str(), last_nic.as_str()) == (network, nic)
+            };
+            if let Some(last) = self.last.as_ref().filter(is_last) {
+                return Ok(last.clone());
             }
-            Some(_) | None => {
-                self.last = Some((lease.key.network.clone(), lease.key.nic.clone()));
-            }
-        }
-        Ok(lease)
+            Ok(self.last.insert((network.parse()?, nic.parse()?)).clone())
+        })
     }
 }
 
@@ -87,6 +85,14 @@ pub(super) fn columns<'r>(row: &'r Row<'_>) -> Columns<'r> {
 
 /// Reads a row's lease.
 pub(super) fn decode(row: &Columns<'_>) -> Result<Lease, Damage> {
+    decode_with(row, |network, nic| Ok((network.parse()?, nic.parse()?)))
+}
+
+/// As [`decode`]; `names` reads the names of network and NIC.
+fn decode_with(
+    row: &Columns<'_>,
+    names: impl FnOnce(&str, &str) -> Result<(NetworkName, NicName), NameError>,
+) -> Result<Lease, Damage> {
     let [network, vm, nic, version, value, stored_checksum] = *row;
     let (network, vm, nic) = (text(network)?, text(vm)?, text(nic)?);
     let (version, value) = (integer(version)?, text(value)?);
@@ -97,7 +103,8 @@ pub(super) fn decode(row: &Columns<'_>) -> Result<Lease, Damage> {
     if version != VERSION {
         return Err(Damage::Version(version));
     }
-    let key = LeaseKey { network: network.parse()?, vm: vm.parse()?, nic: nic.parse()? };
+    let (network, nic) = names(network, nic)?;
+    let key = LeaseKey { network, vm: vm.parse()?, nic };
     let stored: Stored =
         serde_json::from_str(value).map_err(|error| Damage::Value(error.to_string()))?;
     let Stored { ipv4, ipv6, prefix, hostname, .. } = stored;

@@ -35,7 +35,7 @@ fn port(interface: &str) -> Port {
         tag: Some(7),
         trunks: vec![8, 9],
         is_trunk: true,
-        external_ids: [("vm-id".to_owned(), "demo/web-1".to_owned())].into(),
+        external_ids: Arc::new([("vm-id".to_owned(), "demo/web-1".to_owned())].into()),
         status: PortStatus::Inactive,
         switch: Some(SwitchPort { ofport: Some(3), ..SwitchPort::default() }),
         ..Port::new(interface.into(), Ok(Identity { vm, nic, trace }))
@@ -46,6 +46,7 @@ fn port(interface: &str) -> Port {
 async fn left_behind(config: &Config, ports: Vec<Port>, links: Vec<Link>) {
     let mut remembered = Remembered::open(config);
     let (mut claims, mut known) = (Claims::default(), Links::default());
+    let ports = ports.into_iter().map(Arc::new).collect();
     claims.apply(SOURCE, SourceEvent::Snapshot(ports));
     known.apply(LinkEvent::Snapshot(links));
     remembered.heard(SOURCE, config);
@@ -61,7 +62,7 @@ async fn ports_are_recalled_as_they_were_and_once() {
     let (_dir, config) = files(OVSDB);
     left_behind(&config, vec![port("vnet0")], vec![link("vnet0", 7, 1)]).await;
     let mut next = Remembered::open(&config);
-    assert_eq!(next.recall(SOURCE, &config), Some(vec![port("vnet0")]));
+    assert_eq!(next.recall(SOURCE, &config), Some(vec![port("vnet0").into()]));
     assert_eq!(next.recall(SOURCE, &config), None);
     assert_eq!(next.count(SOURCE), 1);
     next.heard(SOURCE, &config);
@@ -130,7 +131,7 @@ async fn a_second_restart_without_the_database_still_knows_the_ports() {
         next.close().await;
     }
     let mut last = Remembered::open(&config);
-    assert_eq!(last.recall(SOURCE, &config), Some(vec![port("vnet0")]));
+    assert_eq!(last.recall(SOURCE, &config), Some(vec![port("vnet0").into()]));
     assert_eq!(last.doubt(SOURCE, "vnet0", Some(&link("vnet0", 7, 1))), None);
 }
 

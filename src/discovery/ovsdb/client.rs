@@ -4,15 +4,18 @@
 //! not know tables.
 
 use std::io;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::DeserializeSeed;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::framing::{FrameError, Framer};
+use super::place::{At, Place};
 
 /// One connection to a database server.
 #[derive(Debug)]
@@ -24,11 +27,12 @@ pub(super) struct Client {
     last_id: u64,
 }
 
-/// A notification: its method and parameters.
-#[derive(Debug, PartialEq)]
-pub(super) struct Notification {
-    pub(super) method: String,
-    pub(super) params: Vec<Value>,
+/// A message as it came: its parts are read where they are wanted, so that a large one is never
+/// in memory but as text.
+#[derive(Debug)]
+pub(super) struct Message {
+    text: Vec<u8>,
+    head: Head,
 }
 
 /// Why a connection is of no more use, or a request was refused.
@@ -75,27 +79,27 @@ impl Client {
         &mut self,
         method: &'static str,
         params: &Value,
-    ) -> Result<Value, ClientError> {
+    ) -> Result<Message, ClientError> {
         self.last_id += 1;
         let id = json!(self.last_id);
         self.send(&json!({"id": id, "method": method, "params": params})).await?;
         loop {
             let message = self.receive().await?;
-            if message.method.is_none() && message.id == id {
-                return match message.error {
-                    Value::Null => Ok(message.result),
-                    error => Err(ClientError::Refused { method, reason: refusal(&error) }),
+            if message.head.method.is_none() && message.head.id == id {
+                return match &message.head.error {
+                    Value::Null => Ok(message),
+                    error => Err(ClientError::Refused { method, reason: refusal(error) }),
                 };
             }
         }
     }
 
     /// Waits for the next notification.
-    pub(super) async fn notification(&mut self) -> Result<Notification, ClientError> {
+    pub(super) async fn notification(&mut self) -> Result<Message, ClientError> {
         loop {
-            let Message { method, params, .. } = self.receive().await?;
-            if let (Some(method), Value::Array(params)) = (method, params) {
-                return Ok(Notification { method, params });
+            let message = self.receive().await?;
+            if message.head.method.is_some() {
+                return Ok(message);
             }
         }
     }
@@ -104,16 +108,17 @@ impl Client {
     async fn receive(&mut self) -> Result<Message, ClientError> {
         let mut asked = false;
         loop {
-            while let Some(object) = self.framer.next()? {
-                let message: Message =
-                    serde_json::from_value(object).map_err(ClientError::NotRpc)?;
-                match message.method.as_deref() {
+            while let Some(text) = self.framer.next()? {
+                let head: Head = serde_json::from_slice(&text).map_err(ClientError::NotRpc)?;
+                let message = Message { text, head };
+                match message.method() {
                     // RFC 7047 section 4.1.11: the parameters go back as they came.
                     Some("echo") => {
-                        let Message { id, params, .. } = message;
+                        let params = message.value(Place::field("params"))?;
+                        let id = &message.head.id;
                         self.send(&json!({"id": id, "result": params, "error": null})).await?;
                     }
-                    None if message.id == PROBE_ID => {}
+                    None if message.head.id == PROBE_ID => {}
                     Some(_) | None => return Ok(message),
                 }
             }
@@ -139,16 +144,34 @@ impl Client {
     }
 }
 
-/// A request, a notification or a response.
+impl Message {
+    /// Returns the method of a request or a notification.
+    pub(super) fn method(&self) -> Option<&str> {
+        self.head.method.as_deref()
+    }
+
+    /// Reads what stands in a place of the message; `None`: nothing does.
+    pub(super) fn read<S: for<'de> DeserializeSeed<'de, Value = T>, T>(
+        &self,
+        place: Place,
+        seed: S,
+    ) -> Result<Option<T>, ClientError> {
+        let mut text = serde_json::Deserializer::from_slice(&self.text);
+        At { place, seed }.deserialize(&mut text).map_err(ClientError::NotRpc)
+    }
+
+    /// Reads a value that is known to be small; null if it is not there.
+    pub(super) fn value(&self, place: Place) -> Result<Value, ClientError> {
+        Ok(self.read(place, PhantomData::<Value>)?.unwrap_or_default())
+    }
+}
+
+/// What tells a request, a notification and a response apart, and whose it is.
 #[derive(Debug, Deserialize)]
-struct Message {
+struct Head {
     #[serde(default)]
     id: Value,
     method: Option<String>,
-    #[serde(default)]
-    params: Value,
-    #[serde(default)]
-    result: Value,
     #[serde(default)]
     error: Value,
 }
@@ -188,7 +211,7 @@ mod tests {
         loop {
             stream.read_buf(framer.buffer()).await.unwrap();
             if let Some(object) = framer.next().unwrap() {
-                return object;
+                return serde_json::from_slice(&object).unwrap();
             }
         }
     }
@@ -208,7 +231,7 @@ mod tests {
         };
         let params = json!(["x"]);
         let (result, ()) = tokio::join!(client.request("get_schema", &params), serve);
-        assert_eq!(result.unwrap(), json!("mine"));
+        assert_eq!(result.unwrap().value(Place::field("result")).unwrap(), json!("mine"));
     }
 
     #[tokio::test]
@@ -237,8 +260,9 @@ mod tests {
         say(&mut server, r#"{"id":null,"method":"update","params":[1]}{"id":5,"result":[]}"#).await;
         say(&mut server, r#"{"id":null,"method":"update2","params":[2]}"#).await;
         for (method, param) in [("update", 1), ("update2", 2)] {
-            let expected = Notification { method: method.into(), params: vec![json!(param)] };
-            assert_eq!(client.notification().await.unwrap(), expected);
+            let notification = client.notification().await.unwrap();
+            assert_eq!(notification.method(), Some(method));
+            assert_eq!(notification.value(Place::field("params")).unwrap(), json!([param]));
         }
     }
 
@@ -254,7 +278,7 @@ mod tests {
             say(&mut server, r#"{"id":null,"method":"update","params":[]}"#).await;
         };
         let (notification, ()) = tokio::join!(client.notification(), serve);
-        assert_eq!(notification.unwrap().method, "update");
+        assert_eq!(notification.unwrap().method(), Some("update"));
     }
 
     #[tokio::test]
@@ -278,8 +302,20 @@ mod tests {
         let error = client.notification().await.unwrap_err();
         assert!(matches!(error, ClientError::Frame(FrameError::NotAnObject)), "{error}");
 
+        for nonsense in [r#"{"method":5}"#, "{nonsense}"] {
+            let (mut client, mut server) = connected(LONG);
+            say(&mut server, nonsense).await;
+            assert!(matches!(client.notification().await, Err(ClientError::NotRpc(_))));
+        }
+    }
+
+    #[tokio::test]
+    async fn nesting_that_would_use_up_the_stack_is_refused() {
         let (mut client, mut server) = connected(LONG);
-        say(&mut server, r#"{"method":5}"#).await;
-        assert!(matches!(client.notification().await, Err(ClientError::NotRpc(_))));
+        let (open, close) = ("[".repeat(100_000), "]".repeat(100_000));
+        say(&mut server, &format!(r#"{{"method":"update","params":{open}{close}}}"#)).await;
+        let notification = client.notification().await.unwrap();
+        let params = notification.value(Place::field("params"));
+        assert!(matches!(params, Err(ClientError::NotRpc(_))), "{params:?}");
     }
 }

@@ -1,12 +1,12 @@
-//! Cuts a byte stream into JSON objects.
+//! Cuts a byte stream into JSON objects; what is in them is for others to read.
 //!
 //! RFC 7047 section 4 puts one JSON object behind the other with nothing between them, so the end
 //! of an object is found by counting braces outside of strings. Each byte is looked at once,
 //! however the stream was cut into reads.
 
-use serde_json::Value;
+use std::mem;
 
-/// Collects bytes and gives whole objects.
+/// Collects bytes and gives the texts of whole objects.
 #[derive(Debug, Default)]
 pub(super) struct Framer {
     buffer: Vec<u8>,
@@ -26,8 +26,6 @@ pub(super) enum FrameError {
     NotAnObject,
     #[error("the server sent a message longer than {} MiB", MAX_MESSAGE >> 20)]
     TooLong,
-    #[error("the server sent JSON that cannot be read: {0}")]
-    Json(#[from] serde_json::Error),
 }
 
 impl Framer {
@@ -44,8 +42,8 @@ impl Framer {
         &mut self.buffer
     }
 
-    /// Returns the next whole object, or `None` if more bytes are needed first.
-    pub(super) fn next(&mut self) -> Result<Option<Value>, FrameError> {
+    /// Returns the text of the next whole object, or `None` if more bytes are needed first.
+    pub(super) fn next(&mut self) -> Result<Option<Vec<u8>>, FrameError> {
         while let Some(&byte) = self.buffer.get(self.scanned) {
             self.scanned += 1;
             match self.place {
@@ -63,11 +61,7 @@ impl Framer {
                     b'}' => {
                         self.depth -= 1;
                         if self.depth == 0 {
-                            let object = serde_json::from_slice(
-                                self.buffer.get(self.start..self.scanned).unwrap_or_default(),
-                            )?;
-                            self.start = self.scanned;
-                            return Ok(Some(object));
+                            return Ok(Some(self.take()));
                         }
                     }
                     _ => {}
@@ -78,6 +72,19 @@ impl Framer {
             return Err(FrameError::TooLong);
         }
         Ok(None)
+    }
+}
+
+impl Framer {
+    /// Takes out what was looked at. A large snapshot comes alone, and is not copied.
+    fn take(&mut self) -> Vec<u8> {
+        if self.start == 0 && self.scanned == self.buffer.len() {
+            self.scanned = 0;
+            return mem::take(&mut self.buffer);
+        }
+        let object = self.buffer.get(self.start..self.scanned).unwrap_or_default().to_vec();
+        self.start = self.scanned;
+        object
     }
 }
 
@@ -101,7 +108,7 @@ const KEPT_CAPACITY: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -120,7 +127,7 @@ mod tests {
     fn feed(framer: &mut Framer, bytes: &[u8], out: &mut Vec<Value>) {
         framer.buffer().extend_from_slice(bytes);
         while let Some(object) = framer.next().unwrap() {
-            out.push(object);
+            out.push(serde_json::from_slice(&object).unwrap());
         }
     }
 
@@ -154,21 +161,6 @@ mod tests {
             }
             assert!(matches!(result, Err(FrameError::NotAnObject)), "{bad:?}: {result:?}");
         }
-    }
-
-    #[test]
-    fn an_object_that_is_no_json_is_refused() {
-        let mut framer = Framer::default();
-        framer.buffer().extend_from_slice(b"{nonsense}");
-        assert!(matches!(framer.next(), Err(FrameError::Json(_))));
-    }
-
-    #[test]
-    fn nesting_that_would_use_up_the_stack_is_refused() {
-        let mut framer = Framer::default();
-        let deep = [&b"{\"a\":".repeat(1000)[..], b"1", &b"}".repeat(1000)].concat();
-        framer.buffer().extend_from_slice(&deep);
-        assert!(matches!(framer.next(), Err(FrameError::Json(_))));
     }
 
     #[test]

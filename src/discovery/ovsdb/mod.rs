@@ -7,6 +7,7 @@
 mod client;
 mod framing;
 mod model;
+mod place;
 mod rows;
 
 use std::convert::Infallible;
@@ -17,8 +18,9 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tokio::time::{sleep, timeout};
 
-use self::client::{Client, ClientError, Notification, Refusal};
+use self::client::{Client, ClientError, Message, Refusal};
 use self::model::{Model, Selection};
+use self::place::Place;
 use self::rows::{BadRow, Table};
 use super::{Preset, SourceEvent, SourceId, Surroundings};
 
@@ -114,21 +116,23 @@ impl Session {
             Err(_) => return Err(Ended::ConnectTimeout),
         };
         let mut client = Client::new(stream, self.pace.probe);
-        let columns = columns(&client.request("get_schema", &json!([DATABASE])).await?)?;
-        let rows = watch(&mut client, &columns).await?;
+        let schema = client.request("get_schema", &json!([DATABASE])).await?;
+        let columns = columns(&schema.value(RESULT)?)?;
+        let (answer, place) = watch(&mut client, &columns).await?;
 
         let mut model = Model::new(selection);
-        let snapshot = model.snapshot(&rows)?;
-        drop(rows);
+        answer.read(place, model.rows())?.unwrap_or(Err(BadRow("there are none")))?;
+        // Telling may take a while, and the text of 5,000 rows is as large as what they come to.
+        drop(answer);
+        let snapshot = model.snapshot();
         self.tell(snapshot).await;
         self.failures = 0;
         loop {
             let notification = client.notification().await?;
-            let Some(updates) = updates(&notification)? else { continue };
-            let events = model.update(updates)?;
-            // Telling may take a while, and the text of 5,000 rows is several times their size.
+            let Some(place) = updates(&notification)? else { continue };
+            notification.read(place, model.rows())?.unwrap_or(Ok(()))?;
             drop(notification);
-            for event in events {
+            for event in model.differences() {
                 self.tell(event).await;
             }
         }
@@ -176,12 +180,16 @@ fn columns(schema: &Value) -> Result<Map<String, Value>, Ended> {
     Ok(tables)
 }
 
-/// Starts the watch by the newest method that the server has, and returns the rows.
-async fn watch(client: &mut Client, columns: &Map<String, Value>) -> Result<Value, Ended> {
+/// Starts the watch by the newest method that the server has; returns the answer, and where in it
+/// the rows stand.
+async fn watch(
+    client: &mut Client,
+    columns: &Map<String, Value>,
+) -> Result<(Message, Place), Ended> {
     // The newer two take a list of requests for each table.
     let lists: Map<String, Value> =
         columns.iter().map(|(table, request)| (table.clone(), json!([request]))).collect();
-    let unknown = |result: &Result<Value, ClientError>| {
+    let unknown = |result: &Result<Message, ClientError>| {
         matches!(result, Err(ClientError::Refused { reason: Refusal::UnknownMethod, .. }))
     };
 
@@ -189,27 +197,28 @@ async fn watch(client: &mut Client, columns: &Map<String, Value>) -> Result<Valu
     let result = client.request("monitor_cond_since", &since).await;
     if !unknown(&result) {
         // [whether it had that transaction, the last transaction, the rows]
-        let mut result = result?;
-        return Ok(result.get_mut(2).map(Value::take).unwrap_or_default());
+        return Ok((result?, Place::item("result", 2)));
     }
     let result = client.request("monitor_cond", &json!([DATABASE, MONITOR, lists])).await;
     if !unknown(&result) {
-        return Ok(result?);
+        return Ok((result?, RESULT));
     }
-    Ok(client.request("monitor", &json!([DATABASE, MONITOR, columns])).await?)
+    Ok((client.request("monitor", &json!([DATABASE, MONITOR, columns])).await?, RESULT))
 }
 
-/// Returns the table updates of a notification; `None` if it has none for us.
-fn updates(notification: &Notification) -> Result<Option<&Value>, Ended> {
-    let Notification { method, params } = notification;
-    let updates = match method.as_str() {
-        "update" | "update2" => params.get(1),
-        "update3" => params.get(2),
-        "monitor_canceled" => return Err(Ended::Canceled),
-        _ => None,
+/// Returns where in a notification table updates stand; `None` if it has none for us.
+fn updates(notification: &Message) -> Result<Option<Place>, Ended> {
+    let place = match notification.method() {
+        Some("update" | "update2") => Place::item("params", 1),
+        Some("update3") => Place::item("params", 2),
+        Some("monitor_canceled") => return Err(Ended::Canceled),
+        Some(_) | None => return Ok(None),
     };
-    Ok(updates.filter(|_| params.first().and_then(Value::as_str) == Some(MONITOR)))
+    let monitor = notification.value(Place::item("params", 0))?;
+    Ok(Some(place).filter(|_| monitor == MONITOR))
 }
+
+const RESULT: Place = Place::field("result");
 
 const DATABASE: &str = "Open_vSwitch";
 

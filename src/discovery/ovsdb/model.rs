@@ -1,9 +1,11 @@
 //! The watched rows joined to ports, and what an update changes in them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -39,7 +41,7 @@ pub(super) struct Model<'a> {
     /// The name that each interface's row was told under.
     told_names: HashMap<Uuid, String>,
     /// What was told last, by the interface's name.
-    told: BTreeMap<String, Port>,
+    told: BTreeMap<String, Arc<Port>>,
 }
 
 impl<'a> Model<'a> {
@@ -58,30 +60,29 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// Takes all rows in, and returns the snapshot: every port, in the order of names.
-    pub(super) fn snapshot(&mut self, updates: &Value) -> Result<SourceEvent, BadRow> {
-        self.update(updates)?;
-        Ok(SourceEvent::Snapshot(self.told.values().cloned().collect()))
+    /// Returns what takes in the table updates of one transaction, row by row as they are read: a
+    /// text of thousands of rows is several times as large once it is taken apart.
+    pub(super) fn rows(&mut self) -> Rows<'_, 'a> {
+        Rows(self)
     }
 
-    /// Takes the updates of one transaction in, and returns what they change about ports.
-    pub(super) fn update(&mut self, updates: &Value) -> Result<Vec<SourceEvent>, BadRow> {
-        let updates = updates.as_object().ok_or(BadRow("table updates are not an object"))?;
-        for table in Table::ALL {
-            let Some(rows) = updates.get(table.name()) else { continue };
-            for (uuid, update) in rows.as_object().ok_or(BadRow("a table is not an object"))? {
-                let (uuid, update) = (rows::uuid(uuid)?, RowUpdate::read(update)?);
-                match table {
-                    Table::Bridge => self.update_bridge(uuid, &update)?,
-                    Table::Port => self.update_port(uuid, &update)?,
-                    Table::Interface => {
-                        replace(&mut self.interfaces, uuid, &update)?;
-                        self.touched.insert(uuid);
-                    }
-                }
+    /// Returns the snapshot once all rows are in: every port, in the order of names.
+    pub(super) fn snapshot(&mut self) -> SourceEvent {
+        self.differences();
+        SourceEvent::Snapshot(self.told.values().cloned().collect())
+    }
+
+    fn update(&mut self, table: Table, uuid: &str, update: &Value) -> Result<(), BadRow> {
+        let (uuid, update) = (rows::uuid(uuid)?, RowUpdate::read(update)?);
+        match table {
+            Table::Bridge => self.update_bridge(uuid, &update)?,
+            Table::Port => self.update_port(uuid, &update)?,
+            Table::Interface => {
+                replace(&mut self.interfaces, uuid, &update)?;
+                self.touched.insert(uuid);
             }
         }
-        Ok(self.differences())
+        Ok(())
     }
 
     fn update_bridge(&mut self, uuid: Uuid, update: &RowUpdate<'_>) -> Result<(), BadRow> {
@@ -108,7 +109,7 @@ impl<'a> Model<'a> {
     }
 
     /// Makes the touched ports anew, and returns how they differ from what was told.
-    fn differences(&mut self) -> Vec<SourceEvent> {
+    pub(super) fn differences(&mut self) -> Vec<SourceEvent> {
         let touched = mem::take(&mut self.touched);
         // By name: a row that goes while another comes under its name is one port that changed.
         let gone: BTreeSet<String> =
@@ -127,8 +128,9 @@ impl<'a> Model<'a> {
             }
         }
         for (name, port) in made {
-            if self.told.get(&name) != Some(&port) {
-                self.told.insert(name, port.clone());
+            if self.told.get(&name).is_none_or(|told| **told != port) {
+                let port = Arc::new(port);
+                self.told.insert(name, Arc::clone(&port));
                 events.push(SourceEvent::Changed(port));
             }
         }
@@ -153,8 +155,13 @@ impl<'a> Model<'a> {
             return None;
         }
         let Vlans { tag, trunks, is_trunk } = Vlans::of(port);
-        let mut external_ids = evidence.port_external_ids;
-        external_ids.extend(evidence.interface_external_ids);
+        let external_ids = if port.external_ids.is_empty() {
+            Arc::clone(&row.external_ids)
+        } else {
+            let mut both = evidence.port_external_ids;
+            both.extend(evidence.interface_external_ids);
+            Arc::new(both)
+        };
         let bound_by_ovn = external_ids.contains_key("ovn-installed").then(|| OVN_OWNS.to_owned());
         let switch = SwitchPort {
             datapath: datapath(bridge_row),
@@ -175,6 +182,72 @@ impl<'a> Model<'a> {
             switch: Some(switch),
             external_ids,
         })
+    }
+}
+
+/// Takes table updates in: an object of tables, each an object of row updates by UUID.
+#[derive(Debug)]
+pub(super) struct Rows<'m, 'a>(&'m mut Model<'a>);
+
+impl<'de> DeserializeSeed<'de> for Rows<'_, '_> {
+    type Value = Result<(), BadRow>;
+
+    fn deserialize<D: Deserializer<'de>>(self, updates: D) -> Result<Self::Value, D::Error> {
+        updates.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Rows<'_, '_> {
+    type Value = Result<(), BadRow>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of tables")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut tables: A) -> Result<Self::Value, A::Error> {
+        let mut taken = Ok(());
+        while let Some(name) = tables.next_key::<String>()? {
+            match Table::ALL.into_iter().find(|table| table.name() == name) {
+                Some(table) if taken.is_ok() => {
+                    taken = tables.next_value_seed(TableRows { model: &mut *self.0, table })?;
+                }
+                Some(_) | None => {
+                    tables.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(taken)
+    }
+}
+
+/// Takes the row updates of one table in.
+struct TableRows<'m, 'a> {
+    model: &'m mut Model<'a>,
+    table: Table,
+}
+
+impl<'de> DeserializeSeed<'de> for TableRows<'_, '_> {
+    type Value = Result<(), BadRow>;
+
+    fn deserialize<D: Deserializer<'de>>(self, rows: D) -> Result<Self::Value, D::Error> {
+        rows.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for TableRows<'_, '_> {
+    type Value = Result<(), BadRow>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of rows")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut rows: A) -> Result<Self::Value, A::Error> {
+        let mut taken = Ok(());
+        while let Some((uuid, update)) = rows.next_entry::<String, Value>()? {
+            // What comes behind a row that cannot be read is still to be passed over.
+            taken = taken.and_then(|()| self.model.update(self.table, &uuid, &update));
+        }
+        Ok(taken)
     }
 }
 
@@ -214,8 +287,8 @@ fn evidence(row: &InterfaceRow, port: &PortRow, bridge: &str) -> Evidence {
     Evidence {
         interface: row.name.clone(),
         bridge: Some(bridge.to_owned()),
-        interface_external_ids: row.external_ids.clone(),
-        port_external_ids: port.external_ids.clone(),
+        interface_external_ids: row.external_ids.as_ref().clone(),
+        port_external_ids: port.external_ids.as_ref().clone(),
         other_config,
     }
 }

@@ -4,6 +4,7 @@
 //! in ovsdb-server(7). Columns that nobody asked for do not come.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -147,7 +148,7 @@ pub(super) struct PortRow {
     pub(super) tag: Option<u16>,
     pub(super) trunks: BTreeSet<u16>,
     pub(super) vlan_mode: Option<String>,
-    pub(super) external_ids: BTreeMap<String, String>,
+    pub(super) external_ids: Arc<BTreeMap<String, String>>,
     pub(super) other_config: BTreeMap<String, String>,
 }
 
@@ -160,7 +161,9 @@ impl Row for PortRow {
             "tag" => self.tag = set(value, vlan)?.pop(),
             "trunks" => edit_set(&mut self.trunks, set(value, vlan)?, edit),
             "vlan_mode" => self.vlan_mode = set(value, text)?.pop(),
-            "external_ids" => edit_map(&mut self.external_ids, map(value)?, edit),
+            "external_ids" => {
+                edit_map(Arc::make_mut(&mut self.external_ids), map(value)?, edit);
+            }
             "other_config" => edit_map(&mut self.other_config, map(value)?, edit),
             _ => {}
         }
@@ -175,7 +178,7 @@ pub(super) struct InterfaceRow {
     pub(super) kind: String,
     pub(super) error: Option<String>,
     pub(super) ofport: Option<u16>,
-    pub(super) external_ids: BTreeMap<String, String>,
+    pub(super) external_ids: Arc<BTreeMap<String, String>>,
     pub(super) other_config: BTreeMap<String, String>,
 }
 
@@ -186,7 +189,9 @@ impl Row for InterfaceRow {
             "type" => self.kind = text(value)?,
             "error" => self.error = set(value, text)?.pop(),
             "ofport" => self.ofport = set(value, number)?.pop().flatten(),
-            "external_ids" => edit_map(&mut self.external_ids, map(value)?, edit),
+            "external_ids" => {
+                edit_map(Arc::make_mut(&mut self.external_ids), map(value)?, edit);
+            }
             "other_config" => edit_map(&mut self.other_config, map(value)?, edit),
             _ => {}
         }
@@ -282,8 +287,8 @@ mod tests {
 
     use super::*;
 
-    fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        pairs.iter().map(|&(key, value)| (key.into(), value.into())).collect()
+    fn pairs(pairs: &[(&str, &str)]) -> Arc<BTreeMap<String, String>> {
+        Arc::new(pairs.iter().map(|&(key, value)| (key.into(), value.into())).collect())
     }
 
     fn apply<R: Row>(before: Option<&R>, update: &Value) -> Result<Option<R>, BadRow> {

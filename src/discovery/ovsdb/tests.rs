@@ -71,10 +71,11 @@ impl Other {
     async fn snapshot(&mut self) -> Vec<(String, String, Option<u16>)> {
         match self.event().await {
             SourceEvent::Snapshot(ports) => {
-                let named = |port: super::super::Port| {
-                    (port.interface, port.identity.unwrap().vm.to_string(), port.tag)
+                let named = |port: &Arc<super::super::Port>| {
+                    let vm = port.identity.as_ref().unwrap().vm.to_string();
+                    (port.interface.clone(), vm, port.tag)
                 };
-                ports.into_iter().map(named).collect()
+                ports.iter().map(named).collect()
             }
             other => panic!("no snapshot: {other:?}"),
         }
@@ -90,7 +91,7 @@ impl Server {
     async fn hear(&mut self) -> Value {
         loop {
             if let Some(object) = self.framer.next().unwrap() {
-                return object;
+                return serde_json::from_slice(&object).unwrap();
             }
             assert_ne!(self.stream.read_buf(self.framer.buffer()).await.unwrap(), 0);
         }

@@ -153,12 +153,12 @@ proptest! {
         let selection = Selection { bridges: vec!["br0".into(), "br1".into()], ..selection() };
         let mut rows = Rows::default();
         let mut model = Model::new(&selection);
-        prop_assert_eq!(model.snapshot(&json!({})), Ok(SourceEvent::Snapshot(vec![])));
+        prop_assert_eq!(model.first(&json!({})), Ok(SourceEvent::Snapshot(vec![])));
         let mut told = BTreeMap::new();
         for transaction in transactions {
             let before = rows.clone();
             transaction.into_iter().for_each(|edit| rows.edit(edit));
-            for event in model.update(&rows.since(&before)).unwrap() {
+            for event in model.then(&rows.since(&before)).unwrap() {
                 match event {
                     SourceEvent::Changed(port) => {
                         let name = port.interface.clone();
@@ -169,7 +169,7 @@ proptest! {
                 }
             }
             let fresh = ports(&selection, &rows.since(&Rows::default()));
-            prop_assert_eq!(told.values().cloned().collect::<Vec<_>>(), fresh);
+            prop_assert_eq!(told.values().map(|port| Port::clone(port)).collect::<Vec<_>>(), fresh);
         }
     }
 }
