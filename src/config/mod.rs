@@ -18,8 +18,6 @@ mod option_text;
 mod section;
 mod services;
 mod store;
-#[cfg(test)]
-mod tests;
 mod values;
 mod vm;
 
@@ -348,3 +346,6 @@ fn note_syntax(file: &File, faults: &[toml::de::Error]) -> Option<()> {
     }
     faults.is_empty().then_some(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Where a VM is: the port, and the node, whose guest was heard last (clauses D3, D6).
 
-use super::supervisor::{SEEN_GRANULARITY, Supervisor};
+use super::heard::SEEN_GRANULARITY;
+use super::supervisor::Supervisor;
 use crate::clock;
 use crate::lease::{LeaseKey, Occasion};
 use crate::outcome::Message;

@@ -9,6 +9,7 @@ mod edits;
 mod entries;
 mod exchange;
 mod explain;
+mod heard;
 mod links;
 mod listing;
 mod metrics_server;
@@ -17,13 +18,12 @@ mod port_task;
 mod ports;
 mod preview;
 mod reclaim;
+mod reconcile;
 mod registrations;
 mod reload;
 mod remembered;
 mod shared;
 mod sources;
-#[cfg(test)]
-mod storm;
 mod supervisor;
 mod values;
 mod watch;
@@ -325,3 +325,6 @@ const SPARE_SOCKETS: usize = 4;
 
 /// What may wait for the supervisor; senders on the packet path do not wait, the others may.
 const QUEUE: usize = 1_024;
+
+#[cfg(test)]
+mod storm;

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 use super::claims::Claims;
 use super::plan::{Plan, plan};
-use super::supervisor::{Supervisor, nothing_to_give};
+use super::reconcile::nothing_to_give;
+use super::supervisor::Supervisor;
 use super::values::values as values_of;
 use crate::clock;
 use crate::config::{Config, Source};

@@ -15,13 +15,11 @@ use super::claims::Claims;
 use super::consumption::{Applied, Consumption};
 use super::control_socket::{Asked, Said};
 use super::edits::{AskedEdit, FoundForEdit, PendingEdits};
-use super::entries::{Entries, Entry, Tally};
+use super::entries::{Entries, Tally};
 use super::links::Links;
 use super::metrics_server::MetricsServer;
-use super::plan::{Plan, Service, plan};
-use super::port_task::{Guest, PortEvent, PortReport};
-use super::ports::{Ports, Started, Terms};
-use super::reclaim::{RECLAIM_INTERVAL, may_be_given_later};
+use super::port_task::PortReport;
+use super::ports::Ports;
 use super::registrations::Registrations;
 use super::remembered::Remembered;
 use super::sources::{Health, Sources};
@@ -29,12 +27,11 @@ use super::watch::{self, Wanted};
 use super::writes::Writes;
 use crate::clock;
 use crate::config::Config;
-use crate::control::{Answer, PortState, Request};
+use crate::control::{Answer, Request};
 use crate::discovery::{SourceEvent, SourceId};
-use crate::lease::{Assignment, Family, Lease, LeaseChange, LeaseKey, LeaseTable, Occasion};
+use crate::lease::{LeaseKey, LeaseTable};
 use crate::net::LinkEvent;
-use crate::network::{AddressMode, Network};
-use crate::outcome::{Note, Protocol};
+use crate::outcome::Note;
 use crate::sandbox;
 use crate::store::{Change, News, Refused, StoreError, StoreHandle, StoreThread};
 use crate::telemetry::{LogLimiter, Metrics};
@@ -84,7 +81,7 @@ pub(super) struct Supervisor {
     pub(super) remembered: Remembered,
     pub(super) entries: Entries,
     /// What the ports of the batch under way have come to.
-    tally: Tally,
+    pub(super) tally: Tally,
     /// What guests registered (RFC 9686).
     pub(super) registrations: Registrations,
     /// Leases that the store does not have as they are.
@@ -97,9 +94,9 @@ pub(super) struct Supervisor {
     pub(super) found: mpsc::Sender<FoundForEdit>,
     store_thread: StoreThread,
     /// Ports that could not be started: tried again by the timer, or when a place is free.
-    refused: BTreeSet<String>,
+    pub(super) refused: BTreeSet<String>,
     /// When what failed is tried again; none while nothing has.
-    retry_at: Option<Mono>,
+    pub(super) retry_at: Option<Mono>,
     /// Where the writing of a batch says how it ended.
     written: mpsc::Sender<Result<Vec<Refused>, StoreError>>,
     /// Ports that lack an address because other nodes' VMs hold it, and when that is looked at
@@ -109,8 +106,8 @@ pub(super) struct Supervisor {
     /// When the gauges are brought up to date; none while they are.
     gauges_at: Option<Mono>,
     /// Whether many ports came or went since memory was given back last.
-    has_grown: bool,
-    log_limit: LogLimiter<(String, Note)>,
+    pub(super) has_grown: bool,
+    pub(super) log_limit: LogLimiter<(String, Note)>,
     /// VMs that came to this node, until the store says so too.
     pub(super) unwritten_arrivals: BTreeSet<LeaseKey>,
 }
@@ -201,23 +198,28 @@ impl Supervisor {
                 }
             }
         }
+        supervisor.end(done).await;
+    }
+
+    /// Stops all that serves, and has what is still on its way written down.
+    async fn end(mut self, mut done: mpsc::Receiver<Result<Vec<Refused>, StoreError>>) {
         // What is served is served to the last: until here nobody has missed an answer.
-        supervisor.sources.stop();
+        self.sources.stop();
         let end = async {
-            if supervisor.writes.is_under_way() && matches!(done.recv().await, Some(Ok(_))) {
-                supervisor.writes.succeeded();
+            if self.writes.is_under_way() && matches!(done.recv().await, Some(Ok(_))) {
+                self.writes.succeeded();
             }
             // When guests were last heard, for the most part: worth one try.
-            if let Some(changes) = supervisor.next_batch() {
-                let _ = supervisor.store.write(changes).await;
+            if let Some(changes) = self.next_batch() {
+                let _ = self.store.write(changes).await;
             }
         };
         // A store that does not answer does not keep the daemon; what waits was never served.
         let _ = tokio::time::timeout(END_LIMIT, end).await;
-        if supervisor.remembered.due().is_some() {
-            supervisor.remember();
+        if self.remembered.due().is_some() {
+            self.remember();
         }
-        let Self { ports, consumption, store_thread, remembered, .. } = supervisor;
+        let Self { ports, consumption, store_thread, remembered, .. } = self;
         let close = async {
             let _ = tokio::time::timeout(END_LIMIT, store_thread.stop()).await;
             remembered.close().await;
@@ -230,16 +232,6 @@ impl Supervisor {
     /// Tells whether every source has given its first snapshot.
     pub(super) fn is_ready(&self) -> bool {
         self.sources.have_all_spoken()
-    }
-
-    /// Tells whether a guest is there already when its port begins to be served: after a restart
-    /// of this program, one that was heard here last has not moved.
-    fn guest_of(&self, lease: &Lease) -> Guest {
-        if clock::mono() < STARTED && lease.node == self.config.node && lease.last_seen.is_some() {
-            Guest::Settled
-        } else {
-            Guest::Awaited
-        }
     }
 
     /// Tells systemd and `/readyz`, once, that every source has given its first snapshot.
@@ -334,194 +326,6 @@ impl Supervisor {
         change.concerned
     }
 
-    async fn heard(&mut self, PortReport { interface, event }: PortReport) {
-        let Some(service) = self.ports.service(&interface) else {
-            return;
-        };
-        let key = service.key.clone();
-        match event {
-            PortEvent::Seen => {
-                if self.table.seen(&key, clock::wall(), SEEN_GRANULARITY).is_some() {
-                    self.writes.note(&key, LeaseChange::Details);
-                    self.write();
-                }
-            }
-            PortEvent::Registered(registration) => {
-                let network = Arc::clone(&service.network);
-                self.registered(&interface, (&network, &key), registration);
-            }
-            PortEvent::Noted(protocol, note @ Note::Declined) => {
-                let network = Arc::clone(&service.network);
-                self.warn(&interface, &key, note, "the guest declined its address: it is in use");
-                self.declined(&network, &key, family(protocol));
-            }
-            PortEvent::Noted(_, note @ Note::ForeignServer) => {
-                self.warn(&interface, &key, note, "the VM acts as a DHCP server or router");
-            }
-            PortEvent::Noted(_, note @ Note::OptionsLeftOut) => {
-                self.warn(&interface, &key, note, "a reply had no room for all its options");
-            }
-            PortEvent::Noted(_, note @ Note::RelayInformation) => {
-                self.warn(
-                    &interface,
-                    &key,
-                    note,
-                    "the VM sent a relay's option 82; it was ignored",
-                );
-            }
-            PortEvent::Arrived(message) => self.arrived(&interface, &key, message).await,
-            PortEvent::Noted(
-                _,
-                Note::Released | Note::Arrived | Note::Announced | Note::Registered,
-            ) => {}
-        }
-    }
-
-    fn declined(&mut self, network: &Network, key: &LeaseKey, family: Family) {
-        // It speaks of the address before: its new one is not served yet.
-        if !self.writes.is_durable(key) {
-            return;
-        }
-        let addresses = |lease: &Lease| (lease.ipv4, lease.ipv6);
-        let before = self.table.get(key).map(addresses);
-        let occasion = Occasion { node: &self.config.node, wall: clock::wall() };
-        let Some(lease) = self.table.decline(network, key, family, occasion) else {
-            return;
-        };
-        let change = if before == Some(addresses(&lease)) {
-            LeaseChange::Details
-        } else {
-            LeaseChange::Addresses
-        };
-        self.writes.note(key, change);
-        self.write();
-        self.gauges_soon();
-    }
-
-    /// Logs what a guest did, not more than one line an interval for each port and note.
-    pub(super) fn warn(&mut self, interface: &str, key: &LeaseKey, note: Note, text: &str) {
-        let admitted = self.log_limit.admit((interface.to_owned(), note), clock::mono());
-        if let Some(held_back) = admitted {
-            tracing::warn!(interface, vm = %key.vm, held_back, "{text}");
-        }
-    }
-
-    /// Brings the named interfaces to what sources, links, networks and leases say.
-    pub(super) async fn reconcile(&mut self, interfaces: BTreeSet<String>) {
-        self.tally = Tally::of(interfaces.len());
-        for interface in interfaces {
-            self.reconcile_one(&interface).await;
-            self.consume(&interface);
-        }
-        if self.tally.tell() {
-            self.has_grown = true;
-        }
-        // A port that went may have made room for one that waits.
-        if !self.refused.is_empty() && !self.ports.is_full() && self.retry_at.is_none() {
-            self.retry_at = Some(clock::mono());
-        }
-        self.write();
-        self.gauges_soon();
-    }
-
-    async fn reconcile_one(&mut self, interface: &str) {
-        let Some((source, port)) = self.claims.claim(interface) else {
-            self.ports.stop(interface).await;
-            if let Some(entry) = self.entries.remove(interface) {
-                if self.tally.is_told_alone("gone") {
-                    tracing::info!(interface, "port is gone");
-                }
-                self.forget_registrations(entry);
-            }
-            return;
-        };
-        let link = self.links.get(interface);
-        if let Some(doubt) = self.remembered.doubt(source, interface, link) {
-            self.ports.stop(interface).await;
-            let (state, reason) = (PortState::NoDevice, Some(doubt.to_owned()));
-            return self.list(interface, Entry { state, reason, network: None, lease: None });
-        }
-        match plan(port, link, &self.config.networks) {
-            Plan::Idle { state, reason, network } => {
-                self.ports.stop(interface).await;
-                self.list(interface, Entry { state, reason: Some(reason), network, lease: None });
-            }
-            Plan::Serve(service) => self.serve(interface, service).await,
-        }
-    }
-
-    async fn serve(&mut self, interface: &str, service: Service) {
-        let assignment = self.assign(&service.network, &service.key);
-        if may_be_given_later(&service.network, &assignment) {
-            self.refused.insert(interface.to_owned());
-            self.retry_after(RECLAIM_INTERVAL);
-        }
-        let network = Some(Arc::clone(&service.network));
-        let lease = Some(assignment.lease.clone());
-        self.note_lack(interface, &assignment);
-        if let Some(reason) = nothing_to_give(&service.network, &assignment) {
-            self.ports.stop(interface).await;
-            let state = PortState::NoAddress;
-            return self.list(interface, Entry { state, reason: Some(reason), network, lease });
-        }
-        if !self.writes.is_durable(&service.key) {
-            // A port that serves the VM's old address goes on with it until the new one is durable;
-            // one that served another VM falls silent.
-            if self.ports.service(interface).is_none_or(|old| old.key != service.key) {
-                self.ports.stop(interface).await;
-            }
-            let state = PortState::NoAddress;
-            let reason = Some(match self.writes.error() {
-                Some(error) => format!("{NOT_YET_DURABLE}: {error}"),
-                None => NOT_YET_DURABLE.to_owned(),
-            });
-            return self.list(interface, Entry { state, reason, network, lease });
-        }
-        let parameters = service.network.parameters(&assignment.lease, self.config.server_duid);
-        let metrics = self.metrics.network(service.network.name.as_str());
-        let guest = self.guest_of(&assignment.lease);
-        let terms = Terms { service, parameters, guest, metrics };
-        let started = self.ports.serve(interface, terms).await;
-        let (state, reason) = match started {
-            Started::Serving => (PortState::Serving, shortage(&assignment)),
-            Started::Full(reason) => {
-                self.refused.insert(interface.to_owned());
-                (PortState::NoDevice, Some(reason))
-            }
-            Started::Failed(reason) => {
-                self.refused.insert(interface.to_owned());
-                self.retry_after(RETRY_INTERVAL);
-                (PortState::NoDevice, Some(reason))
-            }
-        };
-        self.list(interface, Entry { state, reason, network, lease });
-    }
-
-    /// Writes down how a port is, and logs it if that is news.
-    fn list(&mut self, interface: &str, entry: Entry) {
-        let before = self.entries.get(interface);
-        let news = before
-            .is_none_or(|before| (before.state, &before.reason) != (entry.state, &entry.reason));
-        // Every new lease waits a moment for the store; that is no news, and its end is.
-        let waits = entry.reason.as_ref().is_some_and(|text| text.starts_with(NOT_YET_DURABLE));
-        if news && !waits {
-            let vm = entry.lease.as_ref().map_or("-", |lease| lease.key.vm.as_str());
-            let state = entry.state.as_str();
-            match &entry.reason {
-                // It has all that it needs, and yet it is not served.
-                Some(reason) if self.refused.contains(interface) => {
-                    tracing::warn!(interface, vm, %reason, "port is {state}");
-                }
-                _ if !self.tally.is_told_alone(state) => {}
-                Some(reason) => tracing::info!(interface, vm, %reason, "port is {state}"),
-                None => tracing::info!(interface, vm, "port is {state}"),
-            }
-        }
-        if let Some(before) = self.entries.insert(interface, entry) {
-            self.forget_registrations(before);
-        }
-    }
-
     /// Lets the store make the next batch of leases durable, unless one is under way.
     pub(super) fn write(&mut self) {
         let Some(changes) = self.next_batch() else {
@@ -578,7 +382,7 @@ impl Supervisor {
     }
 
     /// Has what failed tried again after `pause`, or earlier if something else is due then.
-    fn retry_after(&mut self, pause: Duration) {
+    pub(super) fn retry_after(&mut self, pause: Duration) {
         let at = clock::mono().after(pause);
         self.retry_at = Some(self.retry_at.map_or(at, |earlier| earlier.min(at)));
     }
@@ -600,7 +404,7 @@ impl Supervisor {
     }
 
     /// Has the gauges brought up to date soon, once for many changes.
-    fn gauges_soon(&mut self) {
+    pub(super) fn gauges_soon(&mut self) {
         self.gauges_at.get_or_insert_with(|| clock::mono().after(GAUGE_DELAY));
     }
 }
@@ -613,46 +417,6 @@ async fn next(news: &mut Option<mpsc::Receiver<News>>) -> Option<News> {
     }
 }
 
-/// Says why a NIC is given nothing at all. A network with SLAAC has its prefix to give.
-pub(super) fn nothing_to_give(network: &Network, assignment: &Assignment) -> Option<String> {
-    let lease = &assignment.lease;
-    let ipv4 = network.ipv4.is_some() && lease.ipv4.is_some();
-    let ipv6 = network.ipv6.as_ref().is_some_and(|ipv6| match ipv6.mode {
-        AddressMode::Stateful => {
-            lease.ipv6.is_some() || (ipv6.delegation.is_some() && lease.prefix.is_some())
-        }
-        AddressMode::Stateless | AddressMode::Slaac => true,
-    });
-    if ipv4 || ipv6 {
-        return None;
-    }
-    Some(
-        shortage(assignment)
-            .unwrap_or_else(|| "the network has neither [ipv4] nor [ipv6]".to_owned()),
-    )
-}
-
-/// Says which addresses a NIC lacks.
-fn shortage(assignment: &Assignment) -> Option<String> {
-    let reasons = [&assignment.no_ipv4, &assignment.no_ipv6, &assignment.no_prefix];
-    let reasons: Vec<String> = reasons.into_iter().flatten().map(ToString::to_string).collect();
-    if reasons.is_empty() { None } else { Some(reasons.join("; ")) }
-}
-
-/// Returns the family whose address a protocol gives.
-fn family(protocol: Protocol) -> Family {
-    match protocol {
-        Protocol::Dhcpv6 => Family::Ipv6,
-        Protocol::Dhcpv4 | Protocol::Nd | Protocol::Arp | Protocol::Other => Family::Ipv4,
-    }
-}
-
-/// Why a port with a new address is not served yet.
-const NOT_YET_DURABLE: &str = "its new lease is not yet durable";
-
-/// How long a port that could not be started is left alone.
-const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-
 /// How long the daemon, when it ends, waits for the last leases to be written, and then for the
 /// store to close.
 const END_LIMIT: Duration = Duration::from_secs(1);
@@ -662,12 +426,6 @@ const RULES_END_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long gauges may lag behind.
 const GAUGE_DELAY: Duration = Duration::from_millis(200);
-
-/// How often "last seen" is written down, in seconds.
-pub(super) const SEEN_GRANULARITY: u64 = 60;
-
-/// Until when, on a clock that starts with this program, ports that come up were there before it.
-const STARTED: Mono = Mono::from_millis(10_000);
 
 /// How often one thing about one port is logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);

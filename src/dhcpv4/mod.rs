@@ -24,9 +24,6 @@ mod message;
 mod options;
 mod reply;
 
-#[cfg(test)]
-mod tests;
-
 pub use encode::{encrypted_resolvers, push_route, search_list};
 pub use options::{may_be_set, option_name};
 
@@ -114,3 +111,6 @@ pub fn handle(
     };
     Handled { message: request.kind.message(), decision }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,9 +47,6 @@ mod message;
 mod options;
 mod reply;
 
-#[cfg(test)]
-mod tests;
-
 use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
@@ -248,3 +245,6 @@ struct Times {
 
 /// RFC 9915, section 7.1.
 const ALL_DHCP_RELAY_AGENTS_AND_SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0x1, 0x2);
+
+#[cfg(test)]
+mod tests;
