@@ -109,7 +109,7 @@ impl Kind {
             Self::Vendors => several(item, vendor),
             Self::Ipv6Addresses => several(item, ipv6_address),
             Self::Domain => labels(item),
-            Self::Texts => several(item, |item| with_length(&text(item)?)),
+            Self::Texts => several(item, text_with_length),
             Self::Vendor => vendor_options(item),
             // `option_names::find` has refused it.
             Self::Elsewhere(_) => None,
@@ -231,10 +231,14 @@ fn several_routes(item: &Item<'_>) -> Option<Vec<u8>> {
     })
 }
 
-/// Puts the length before a text; a text that is too long for it fits no message either.
-fn with_length(text: &[u8]) -> Option<Vec<u8>> {
-    let length = u16::try_from(text.len()).ok()?;
-    Some([&length.to_be_bytes(), text].concat())
+/// Puts the length before a text.
+fn text_with_length(item: &Item<'_>) -> Option<Vec<u8>> {
+    let text = text(item)?;
+    let Ok(length) = u16::try_from(text.len()) else {
+        item.error(format!("{:?} has a text of {} bytes; 65535 is the most", item.key, text.len()));
+        return None;
+    };
+    Some([&length.to_be_bytes()[..], &text].concat())
 }
 
 /// RFC 9915, section 21.17: enterprise number, options.

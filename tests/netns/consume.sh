@@ -52,7 +52,8 @@ rogue() { SENT=$(on "$1" /usr/bin/python3 "$ROOT/tests/netns/rogue.py" "${@:2}")
 # that is sent behind them shows that all have come.
 MARK=20000
 declare -A READ=()
-marked() { rogue "$1" mark "$MARK" && grep -q "\.$MARK > 255\.255\.255\.255\.9:" "$2"; }
+mark() { on "$1" /usr/bin/python3 "$ROOT/tests/netns/mark.py" "$MARK"; }
+marked() { mark "$1" && grep -q "\.$MARK > 255\.255\.255\.255\.9:" "$2"; }
 heard() {
   local log=$LAB/log/$2.tcpdump
   MARK=$((MARK + 1))

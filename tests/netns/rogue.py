@@ -1,9 +1,8 @@
 #!/usr/bin/python3
-"""Sends what a guest that plays server or router sends, or a mark that anybody may send.
+"""Sends what a guest that plays server or router sends.
 
     rogue.py server          an OFFER, a DHCPv6 REPLY, a Router Advertisement and a Redirect
     rogue.py disguise        the same, so that one who looks for ports and types does not find it
-    rogue.py mark NUMBER     a UDP datagram from port NUMBER to port 9
 """
 
 import socket
@@ -74,15 +73,11 @@ def disguise():
             yield ALL_NODES / IPV6 / header / Raw(part)
 
 
-def mark(number):
-    yield BROADCAST / IP(src="198.51.100.1", dst="255.255.255.255") / UDP(sport=number, dport=9)
-
-
 def main():
     ours = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     ours.bind(("eth0", 0))
-    what = {"server": server, "disguise": disguise, "mark": mark}[sys.argv[1]]
-    frames = [bytes(frame) for frame in what(*map(int, sys.argv[2:]))]
+    what = {"server": server, "disguise": disguise}[sys.argv[1]]
+    frames = [bytes(frame) for frame in what()]
     for frame in frames:
         ours.send(frame)
     print(len(frames))

@@ -95,6 +95,10 @@ fn wrong_values_are_named_with_their_option() {
         let of_vm = fault.replacen("6:", "8:", 1);
         assert_network_faults(&[(IPV6, &format!("{VM_OPTIONS}{line}"), &[&of_vm])]);
     }
+    // Its length would not fit into two bytes.
+    let long = format!("[ipv6.options]\nbootfile-param = {:?}", "x".repeat(65_536));
+    let fault = r#"6:18: "bootfile-param" has a text of 65536 bytes; 65535 is the most"#;
+    assert_network_faults(&[(IPV6, &long, &[fault])]);
 }
 
 #[test]
