@@ -229,9 +229,9 @@ def insert(table, row, name):
     return {"op": "insert", "table": table, "row": row, "uuid-name": name}
 
 
-def resident_kib(pid):
+def resident_kib(pid, field="VmRSS"):
     with open(f"/proc/{pid}/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+        return next(int(line.split()[1]) for line in status if line.startswith(field))
 
 
 def measure(node, guests, count, idle_seconds):
@@ -262,14 +262,15 @@ def measure(node, guests, count, idle_seconds):
     node.plug([new])
     seen["resync"] = (guests.until_answered([new], 0.002) - begun) * 1e3
 
-    seen["memory"], *beside = node.resident_mib()
-    seen["beside"] = sum(beside)
     if idle_seconds:
         # What has come up is written down, and the first advertisements are sent.
         time.sleep(SETTLE)
         before = node.cpu_ms()
         time.sleep(idle_seconds)
         seen["idle"] = node.cpu_ms() - before
+    seen["memory"], *beside = node.resident_mib()
+    seen["peak"] = resident_kib(node.running.pid, "VmHWM") / 1024
+    seen["beside"] = sum(beside)
     return seen
 
 
@@ -284,7 +285,7 @@ def silence(node, guests, count):
 
 def table(node, guests, sizes):
     head = ["ports", "all served", "one more", "worst of 10", "100 more", "resync"]
-    head += ["CPU in 10 s idle", "resident", "broker and rules"]
+    head += ["CPU in 10 s idle", "resident", "at most", "broker and rules"]
     print(f"| {' | '.join(head)} |")
     print(f"| {' | '.join(['---'] * len(head))} |")
     restart = None
@@ -294,7 +295,7 @@ def table(node, guests, sizes):
         cells += [f"{seen[key]:.0f} ms" for key in ("all",)]
         cells += [f"{seen[key]:.1f} ms" for key in ("one", "worst")]
         cells += [f"{seen[key]:.0f} ms" for key in ("more", "resync", "idle")]
-        cells += [f"{seen[key]:.1f} MiB" for key in ("memory", "beside")]
+        cells += [f"{seen[key]:.1f} MiB" for key in ("memory", "peak", "beside")]
         print(f"| {' | '.join(cells)} |", flush=True)
         if count == RESTARTED:
             restart = silence(node, guests, count)

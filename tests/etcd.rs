@@ -120,6 +120,9 @@ in_a_world! {
         let is_moved =
             |said: &News| *said == News::Lease(key("demo/web-1"), Some(Box::new(moved.clone())));
         hears(&is_moved, &mut news);
+        // It may not have listened then: asked once more, it is told once more, and reads nothing new.
+        assert_eq!(here.store.find(&[Wanted::Again(key("demo/web-1"))]), Ok(Vec::new()));
+        hears(&is_moved, &mut news);
         // History that is compacted away, and a stream that breaks, make no difference.
         cluster.etcdctl(&["put", "/filler", "1"]);
         let revision = cluster.etcdctl(&["get", "/filler", "-w", "json"]);

@@ -392,6 +392,15 @@ impl Port {
 
     fn note(&mut self, now: Now, turn: &Turn) {
         self.history.record(turn, now.wall);
+        // Before it is told that the guest was seen: one write of the lease then says both.
+        if turn.arrived {
+            self.arrival_untold = Some(turn.outcome.message);
+        }
+        if let Some(message) = self.arrival_untold
+            && self.report(PortEvent::Arrived(message))
+        {
+            self.arrival_untold = None;
+        }
         let Outcome { verdict, .. } = &turn.outcome;
         match verdict {
             Verdict::Replied(_) | Verdict::Noted(_) => {
@@ -404,14 +413,6 @@ impl Port {
         }
         if let (Verdict::Replied(_), Some(registration)) = (verdict, turn.registration) {
             self.registered(now.mono, registration);
-        }
-        if turn.arrived {
-            self.arrival_untold = Some(turn.outcome.message);
-        }
-        if let Some(message) = self.arrival_untold
-            && self.report(PortEvent::Arrived(message))
-        {
-            self.arrival_untold = None;
         }
         // The supervisor listens to all ports: no guest may take all of its time.
         let Some(note) = turn.note else { return };

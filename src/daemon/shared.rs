@@ -9,7 +9,7 @@ use crate::clock;
 use crate::config::Store;
 use crate::control::PortState;
 use crate::lease::{Assignment, Holding, LeaseChange, LeaseKey, NoAddress};
-use crate::store::{News, Refused};
+use crate::store::{News, Refused, StoreError, Wanted};
 
 impl Supervisor {
     /// Takes back a change that the store refused. Returns the leases that it concerns.
@@ -45,8 +45,7 @@ impl Supervisor {
     pub(super) async fn news(&mut self, news: News) {
         match news {
             News::Lease(key, now) => {
-                // What is on its way to the store meets this there.
-                if !self.writes.is_written(&key) {
+                if !self.writes.may_hear(&key) {
                     return;
                 }
                 match now {
@@ -105,6 +104,21 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// Asks once more for the news that came while their leases were on the way to the store.
+    pub(super) fn ask_for_missed_news(&mut self) {
+        let missed: Vec<Wanted> =
+            self.writes.take_missed().into_iter().map(Wanted::Again).collect();
+        if missed.is_empty() {
+            return;
+        }
+        let store = self.store.clone();
+        tokio::spawn(async move {
+            if let Err(StoreError(error)) = store.find(missed).await {
+                tracing::debug!(%error, "asking for news again");
+            }
+        });
     }
 
     /// Lists ports that wait for the store with the reason.

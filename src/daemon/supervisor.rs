@@ -366,6 +366,7 @@ impl Supervisor {
                 self.unwritten_arrivals.retain(|key| !self.writes.is_written(key));
                 self.reconcile(self.ports_of(&concerned)).await;
                 self.edits.settle(&self.writes);
+                self.ask_for_missed_news();
             }
             Err(StoreError(error)) => {
                 self.edits.fail(&error);

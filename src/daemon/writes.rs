@@ -17,6 +17,8 @@ pub(super) struct Writes {
     under_way: BTreeSet<LeaseKey>,
     /// Leases whose addresses the store does not have: they are not served.
     undurable: BTreeSet<LeaseKey>,
+    /// Leases that the store told of while they were on their way there.
+    missed: BTreeSet<LeaseKey>,
     /// What the last batch failed with; none once one went through.
     error: Option<String>,
     /// How many batches have failed one after another.
@@ -48,6 +50,24 @@ impl Writes {
     /// Tells whether the store has a lease just as the table has it.
     pub(super) fn is_written(&self, key: &LeaseKey) -> bool {
         !self.changed.contains(key) && !self.under_way.contains(key)
+    }
+
+    /// Tells whether what the store says of a lease is to be heard. What is on its way there meets
+    /// it there; but if it turns out that there was nothing to write, it has to be told again.
+    pub(super) fn may_hear(&mut self, key: &LeaseKey) -> bool {
+        let may = self.is_written(key);
+        if !may {
+            self.missed.insert(key.clone());
+        }
+        may
+    }
+
+    /// Takes the leases that the store is to tell of once more, now that it has them.
+    pub(super) fn take_missed(&mut self) -> Vec<LeaseKey> {
+        let (missed, waiting): (BTreeSet<_>, _) =
+            std::mem::take(&mut self.missed).into_iter().partition(|key| self.is_written(key));
+        self.missed = waiting;
+        missed.into_iter().collect()
     }
 
     /// Returns how many leases wait to be made durable.
@@ -170,6 +190,28 @@ mod tests {
         assert_eq!(writes.waiting(), 2);
         assert_eq!(writes.begin(), Some(&keys(&["a", "b"])));
         assert_eq!(writes.succeeded(), keys(&["a", "b"]));
+    }
+
+    #[test]
+    fn what_the_store_says_of_a_lease_on_its_way_there_is_to_be_told_again() {
+        let mut writes = Writes::default();
+        assert!(writes.may_hear(&key("a")));
+        writes.note(&key("a"), LeaseChange::Details);
+        writes.begin();
+        assert!(!writes.may_hear(&key("a")));
+        assert!(writes.may_hear(&key("b")));
+        // It has changed once more, and the next batch fails at first.
+        writes.note(&key("a"), LeaseChange::Details);
+        writes.succeeded();
+        assert_eq!(writes.take_missed(), []);
+        writes.begin();
+        writes.failed("no space".to_owned());
+        assert_eq!(writes.take_missed(), []);
+        writes.resume();
+        writes.begin();
+        writes.succeeded();
+        assert_eq!(writes.take_missed(), [key("a")]);
+        assert_eq!(writes.take_missed(), []);
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub enum Wanted {
     Vm(LeaseKey),
     /// The lease that holds this in a network.
     Holder(NetworkName, Holding),
+    /// This lease, which this node knows, once more: as [`News`], once it was read.
+    Again(LeaseKey),
 }
 
 /// What a store that nodes share says unasked.

@@ -230,21 +230,27 @@ impl EtcdStore {
 
     /// Reads leases that this node does not know; it knows and watches them from then on.
     async fn read(&mut self, wanted: &[Wanted]) -> Result<Vec<Lease>, StoreError> {
+        let mut again = Vec::new();
         let (connection, layout) = (&self.connection, &self.layout);
         let held = wanted.iter().filter_map(|wanted| match wanted {
-            Wanted::Lease(_) | Wanted::Vm(_) => None,
+            Wanted::Lease(_) | Wanted::Vm(_) | Wanted::Again(_) => None,
             Wanted::Holder(network, holding) => Some(layout.holding(network.as_str(), *holding)),
         });
         let holders = transaction::holders(connection, layout, &held.collect::<Vec<_>>()).await?;
         let mut keys: BTreeSet<LeaseKey> = holders.into_iter().collect();
         keys.extend(wanted.iter().filter_map(|wanted| match wanted {
             Wanted::Lease(key) => Some(key.clone()),
-            Wanted::Vm(_) | Wanted::Holder(..) => None,
+            Wanted::Vm(_) | Wanted::Holder(..) | Wanted::Again(_) => None,
         }));
         for wanted in wanted {
-            let Wanted::Vm(key) = wanted else { continue };
-            let found = transaction::list(connection, &layout.leases_of_vm(key)).await?;
-            keys.extend(found.iter().filter_map(|held| layout.parse_lease(held.key())));
+            match wanted {
+                Wanted::Vm(key) => {
+                    let found = transaction::list(connection, &layout.leases_of_vm(key)).await?;
+                    keys.extend(found.iter().filter_map(|held| layout.parse_lease(held.key())));
+                }
+                Wanted::Again(key) => again.push(key),
+                Wanted::Lease(_) | Wanted::Holder(..) => {}
+            }
         }
         // What it knows it hears of, and its own changes of that may be under way.
         let keys: Vec<LeaseKey> =
@@ -254,6 +260,10 @@ impl EtcdStore {
             let Some(known) = found? else { continue };
             leases.push(known.lease.clone());
             self.know(known);
+        }
+        // The watch tells of them after whatever it has told already.
+        for key in again {
+            self.watch_too(key);
         }
         Ok(leases)
     }

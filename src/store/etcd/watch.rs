@@ -29,7 +29,7 @@ pub(super) struct Watch {
     pub(super) layout: Layout,
     /// The leases that are watched.
     pub(super) keys: BTreeSet<LeaseKey>,
-    /// Leases that are to be watched from now on.
+    /// Leases that are to be watched from now on, and told of once more if they are already.
     pub(super) wanted: mpsc::UnboundedReceiver<LeaseKey>,
     pub(super) news: mpsc::Sender<News>,
     /// Told first of leases that are not there, and of the revision at which they were not.
@@ -113,10 +113,13 @@ impl Watch {
             tokio::select! {
                 key = self.wanted.recv() => {
                     let Some(key) = key else { return Ok(()) };
-                    if !self.keys.insert(key.clone()) {
-                        continue;
-                    }
-                    if self.begin(&mut stream, &[key]).await?.is_none() {
+                    let is_new = self.keys.insert(key.clone());
+                    let keys = &[key];
+                    let told = match is_new {
+                        true => self.begin(&mut stream, keys).await?,
+                        false => self.tell(keys).await?.map(drop),
+                    };
+                    if told.is_none() {
                         return Ok(());
                     }
                 }
@@ -151,12 +154,9 @@ impl Watch {
         self.connection.call("reading leases", ask).await.map(drop)
     }
 
-    /// Reads some leases, tells of them, and watches them from then on. `None`: nobody listens.
-    async fn begin(
-        &self,
-        stream: &mut WatchStream,
-        keys: &[LeaseKey],
-    ) -> Result<Option<()>, StoreError> {
+    /// Reads some leases and tells of them. Returns the revision that they were read at; `None`:
+    /// nobody listens.
+    async fn tell(&self, keys: &[LeaseKey]) -> Result<Option<i64>, StoreError> {
         let found = transaction::get(&self.connection, &self.layout, keys).await?;
         let revision = found.revision;
         for (key, found) in keys.iter().zip(found.leases) {
@@ -173,6 +173,18 @@ impl Watch {
                 }
                 Err(error) => tracing::error!("{error}"),
             }
+        }
+        Ok(Some(revision))
+    }
+
+    /// Tells of some leases as they are, and watches them from then on. `None`: nobody listens.
+    async fn begin(
+        &self,
+        stream: &mut WatchStream,
+        keys: &[LeaseKey],
+    ) -> Result<Option<()>, StoreError> {
+        let Some(revision) = self.tell(keys).await? else { return Ok(None) };
+        for key in keys {
             let options = WatchOptions::new().with_start_revision(revision.saturating_add(1));
             let watched = stream.watch(self.layout.lease(key), Some(options)).await;
             watched.map_err(|error| failed(&error))?;
