@@ -154,9 +154,7 @@ fn port(interface: &str, external_ids: &[(&str, &str)]) -> Port {
         tag: None,
         trunks: Vec::new(),
         is_trunk: false,
-        external_ids: Arc::new(
-            external_ids.iter().map(|&(key, id)| (key.into(), id.into())).collect(),
-        ),
+        external_ids: external_ids.iter().copied().collect(),
         status: PortStatus::Active,
         fault: None,
         switch: Some(SwitchPort::default()),
@@ -204,7 +202,7 @@ async fn changes_are_told(connector: Connector) {
 
     server.vsctl("set Interface vnet0 external_ids:vm-id=vm-1");
     vnet0.identity = identity("vm-1", "nic-0", "libvirt");
-    Arc::make_mut(&mut vnet0.external_ids).insert("vm-id".into(), "vm-1".into());
+    vnet0.external_ids = vnet0.external_ids.iter().chain([("vm-id", "vm-1")]).collect();
     assert_eq!(told.event().await, SourceEvent::Changed(vnet0.clone().into()));
 
     server.vsctl(
@@ -212,8 +210,8 @@ async fn changes_are_told(connector: Connector) {
          -- set Interface vnet0 external_ids:vm-uuid=vm-2",
     );
     vnet0.identity = identity("vm-2", "nic-0", "openstack");
-    Arc::make_mut(&mut vnet0.external_ids).remove("vm-id");
-    Arc::make_mut(&mut vnet0.external_ids).insert("vm-uuid".into(), "vm-2".into());
+    let kept = vnet0.external_ids.iter().filter(|(key, _)| *key != "vm-id");
+    vnet0.external_ids = kept.chain([("vm-uuid", "vm-2")]).collect();
     assert_eq!(told.event().await, SourceEvent::Changed(vnet0.clone().into()));
 
     server.vsctl("clear Port vnet0 tag -- set Port vnet0 trunks=1,2,3");
@@ -226,7 +224,7 @@ async fn changes_are_told(connector: Connector) {
     // What changes nothing is not told: the next event is the one after it.
     server.vsctl("set Interface vnet0 mtu_request=1400 -- set Bridge br0 external_ids:a=b");
     server.vsctl("set Interface vnet0 external_ids:iface-status=inactive");
-    Arc::make_mut(&mut vnet0.external_ids).insert("iface-status".into(), "inactive".into());
+    vnet0.external_ids = vnet0.external_ids.iter().chain([("iface-status", "inactive")]).collect();
     vnet0.status = PortStatus::Inactive;
     assert_eq!(told.event().await, SourceEvent::Changed(vnet0.clone().into()));
 

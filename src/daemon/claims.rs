@@ -9,7 +9,8 @@ use crate::lease::VmId;
 /// Every port that a source names, by interface and source.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    by_interface: BTreeMap<String, BTreeMap<SourceId, Arc<Port>>>,
+    /// Each in the order of sources; there is seldom more than one.
+    by_interface: BTreeMap<String, Vec<(SourceId, Arc<Port>)>>,
 }
 
 impl Claims {
@@ -45,7 +46,7 @@ impl Claims {
         let mut concerned = BTreeSet::new();
         self.by_interface.retain(|interface, claims| {
             let before = claims.len();
-            claims.retain(|source, _| *source < first);
+            claims.retain(|(source, _)| *source < first);
             if claims.len() != before {
                 concerned.insert(interface.clone());
             }
@@ -56,7 +57,7 @@ impl Claims {
 
     /// Returns what the first source says of an interface.
     pub(super) fn port(&self, interface: &str) -> Option<&Port> {
-        self.by_interface.get(interface)?.values().next().map(Arc::as_ref)
+        self.claim(interface).map(|(_, port)| port)
     }
 
     /// Returns the VM behind an interface, if its source could name one.
@@ -72,13 +73,17 @@ impl Claims {
 
     /// Returns which source has an interface, and what it says of it.
     pub(super) fn claim(&self, interface: &str) -> Option<(SourceId, &Port)> {
-        let (source, port) = self.by_interface.get(interface)?.first_key_value()?;
+        let (source, port) = self.by_interface.get(interface)?.first()?;
         Some((*source, port))
     }
 
     /// Returns every port that a source names, also those that an earlier source has.
     pub(super) fn of(&self, source: SourceId) -> impl Iterator<Item = &Arc<Port>> {
-        self.by_interface.values().filter_map(move |claims| claims.get(&source))
+        self.by_interface
+            .values()
+            .flatten()
+            .filter(move |claim| claim.0 == source)
+            .map(|(_, port)| port)
     }
 
     /// Returns every interface that a source names.
@@ -96,12 +101,19 @@ impl Claims {
     }
 
     fn insert(&mut self, source: SourceId, port: Arc<Port>) {
-        self.by_interface.entry(port.interface.clone()).or_default().insert(source, port);
+        let claims = self.by_interface.entry(port.interface.clone()).or_default();
+        match claims.binary_search_by_key(&source, |(source, _)| *source) {
+            Ok(place) => drop(claims.get_mut(place).map(|claim| claim.1 = port)),
+            Err(place) => {
+                claims.reserve_exact(1);
+                claims.insert(place, (source, port));
+            }
+        }
     }
 
     fn remove(&mut self, source: SourceId, interface: &str) {
         if let Some(claims) = self.by_interface.get_mut(interface) {
-            claims.remove(&source);
+            claims.retain(|claim| claim.0 != source);
             if claims.is_empty() {
                 self.by_interface.remove(interface);
             }

@@ -1,6 +1,6 @@
 //! What is known of each interface that a source names, found by name and by lease.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::control::PortState;
@@ -24,8 +24,9 @@ pub(super) struct Entry {
 #[derive(Debug, Default)]
 pub(super) struct Entries {
     by_interface: BTreeMap<String, Entry>,
-    /// Which interfaces serve each lease, or would.
-    by_lease: HashMap<LeaseKey, BTreeSet<String>>,
+    /// Which interfaces serve each lease, or would, in the order of names; there is seldom more than
+    /// one.
+    by_lease: HashMap<LeaseKey, Vec<String>>,
 }
 
 impl Entries {
@@ -51,7 +52,12 @@ impl Entries {
         if old != new {
             self.unlink(interface, old);
             if let Some(key) = new {
-                self.by_lease.entry(key).or_default().insert(interface.to_owned());
+                let interfaces = self.by_lease.entry(key).or_default();
+                if let Err(place) = interfaces.binary_search_by(|held| held.as_str().cmp(interface))
+                {
+                    interfaces.reserve_exact(1);
+                    interfaces.insert(place, interface.to_owned());
+                }
             }
         }
         self.by_interface.insert(interface.to_owned(), entry)
@@ -67,7 +73,7 @@ impl Entries {
     fn unlink(&mut self, interface: &str, key: Option<LeaseKey>) {
         let Some(key) = key else { return };
         if let Some(interfaces) = self.by_lease.get_mut(&key) {
-            interfaces.remove(interface);
+            interfaces.retain(|held| held != interface);
             if interfaces.is_empty() {
                 self.by_lease.remove(&key);
             }

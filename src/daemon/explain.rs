@@ -157,7 +157,7 @@ fn fit(network: &Network, port: &Port, chosen: Option<&Network>) -> NetworkFit {
     for (key, wants) in external_ids {
         let external_ids = [(key.clone(), wants.clone())].into();
         let alone = Match { external_ids, ..Match::default() };
-        let has = port.external_ids.get(key).cloned();
+        let has = port.external_ids.get(key).map(str::to_owned);
         conditions.push(condition(format!("external-ids:{key}"), wants.clone(), has, alone));
     }
     NetworkFit {

@@ -9,6 +9,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_channel::mpsc::UnboundedReceiver;
+use futures_util::StreamExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
@@ -81,7 +83,7 @@ pub(super) enum PortEvent {
     Arrived(Message),
 }
 
-/// Everything that a port's task owns.
+/// Everything that a port's task begins with.
 #[derive(Debug)]
 pub(super) struct PortTask {
     pub(super) interface: Arc<str>,
@@ -94,16 +96,19 @@ pub(super) struct PortTask {
     pub(super) last: Arc<LastExchange>,
     /// Who watches from the start.
     pub(super) taps: Vec<Tap>,
-    pub(super) orders: mpsc::Receiver<Box<Order>>,
+    pub(super) orders: UnboundedReceiver<Order>,
     pub(super) reports: mpsc::Sender<PortReport>,
 }
 
 impl PortTask {
     /// Serves the port until the supervisor drops its end of the orders, then gives the socket
     /// back, and what is known of the guest.
-    pub(super) async fn run(self) -> (PacketSocket, Guest) {
+    ///
+    /// A node has thousands of these futures: what one holds while it sleeps is made before it, or
+    /// it would hold the parts beside the whole.
+    pub(super) fn run(self) -> impl Future<Output = (PacketSocket, Guest)> + Send {
         let Self { interface, ifindex, socket, binding, guest, limit, .. } = self;
-        let Self { metrics, last, taps, mut orders, reports, .. } = self;
+        let Self { metrics, last, taps, orders, reports, .. } = self;
         let now = clock::now();
         // The seed only spreads advertisements; it is no secret. Ports start at different moments.
         let seed = now.mono.as_nanos() ^ (u64::from(ifindex) << 32);
@@ -112,7 +117,7 @@ impl PortTask {
             Guest::Awaited => responder.await_guest(now.mono),
             Guest::Settled => responder.settle_guest(now.mono),
         }
-        let mut port = Port {
+        let port = Port {
             interface,
             ifindex,
             responder,
@@ -128,54 +133,7 @@ impl PortTask {
         };
         // What another port's guest overran is not this one's.
         let _ = socket.socket().queue_drops();
-        let mut armed = port.responder.next_deadline();
-        let mut timer = pin!(sleep_until(instant(armed)));
-        let mut rest = pin!(sleep_until(instant(None)));
-        let mut is_resting = false;
-        loop {
-            let deadline = port.responder.next_deadline();
-            if deadline != armed {
-                armed = deadline;
-                timer.as_mut().reset(instant(armed));
-            }
-            tokio::select! {
-                biased;
-                order = orders.recv() => match order {
-                    Some(order) => port.obey(*order),
-                    None => break,
-                },
-                ready = socket.readable(), if !is_resting => {
-                    let Ok(mut ready) = ready else { break };
-                    let mut backlog = Backlog::None;
-                    for _ in 0..BATCHES_A_WAKE {
-                        backlog = port.receive(&mut ready, socket.socket());
-                        if backlog != Backlog::Some {
-                            break;
-                        }
-                    }
-                    match backlog {
-                        Backlog::None => {}
-                        // Others have their turn; the socket stays ready.
-                        Backlog::Some => tokio::task::yield_now().await,
-                        // The kernel throws away what its queue does not hold, for far less.
-                        Backlog::Flood => {
-                            is_resting = true;
-                            rest.as_mut().reset(instant(Some(clock::mono().after(FLOOD_REST))));
-                        }
-                    }
-                    if backlog != Backlog::None {
-                        port.count_queue_drops(socket.socket());
-                    }
-                }
-                () = rest.as_mut(), if is_resting => is_resting = false,
-                () = timer.as_mut(), if armed.is_some() => {
-                    port.announce(socket.socket());
-                    port.advertise(socket.socket());
-                }
-            }
-        }
-        let guest = if port.responder.has_guest() { Guest::Settled } else { Guest::Awaited };
-        (socket.into_socket(), guest)
+        port.serve(socket, orders)
     }
 }
 
@@ -211,6 +169,61 @@ enum Backlog {
 }
 
 impl Port {
+    fn serve(
+        mut self,
+        socket: AsyncPacketSocket,
+        mut orders: UnboundedReceiver<Order>,
+    ) -> impl Future<Output = (PacketSocket, Guest)> + Send {
+        let mut armed = self.responder.next_deadline();
+        // Not an `async fn`: that holds its arguments twice.
+        async move {
+            let mut timer = pin!(sleep_until(instant(armed)));
+            // Until when the socket is left alone.
+            let mut rest = None;
+            loop {
+                let deadline = [self.responder.next_deadline(), rest].into_iter().flatten().min();
+                if deadline != armed {
+                    armed = deadline;
+                    timer.as_mut().reset(instant(armed));
+                }
+                tokio::select! {
+                    biased;
+                    order = orders.next() => match order {
+                        Some(order) => self.obey(order),
+                        None => break,
+                    },
+                    ready = socket.readable(), if rest.is_none() => {
+                        let Ok(mut ready) = ready else { break };
+                        let mut backlog = Backlog::None;
+                        for _ in 0..BATCHES_A_WAKE {
+                            backlog = self.receive(&mut ready, socket.socket());
+                            if backlog != Backlog::Some {
+                                break;
+                            }
+                        }
+                        match backlog {
+                            Backlog::None => {}
+                            // Others have their turn; the socket stays ready.
+                            Backlog::Some => tokio::task::yield_now().await,
+                            // The kernel throws away what its queue does not hold, for far less.
+                            Backlog::Flood => rest = Some(clock::mono().after(FLOOD_REST)),
+                        }
+                        if backlog != Backlog::None {
+                            self.count_queue_drops(socket.socket());
+                        }
+                    }
+                    () = timer.as_mut(), if armed.is_some() => {
+                        rest = rest.filter(|until| *until > clock::mono());
+                        self.announce(socket.socket());
+                        self.advertise(socket.socket());
+                    }
+                }
+            }
+            let guest = if self.responder.has_guest() { Guest::Settled } else { Guest::Awaited };
+            (socket.into_socket(), guest)
+        }
+    }
+
     fn obey(&mut self, order: Order) {
         let now = clock::mono();
         match order {
@@ -446,20 +459,19 @@ impl Port {
 
 /// When the supervisor was last told of each note, apart for each protocol: a guest that declines its
 /// IPv4 address may decline its IPv6 address at once.
+/// Most guests give cause for one or two.
 #[derive(Debug, Default)]
-struct NotesTold([[Option<Mono>; Note::ALL.len()]; Protocol::ALL.len()]);
+struct NotesTold(Vec<(Protocol, Note, Mono)>);
 
 impl NotesTold {
     fn is_due(&self, protocol: Protocol, note: Note, now: Mono) -> bool {
-        let told = self.0.get(protocol.index()).and_then(|notes| notes.get(note.index()));
-        is_due(told.copied().flatten(), now, NOTE_INTERVAL)
+        let told = self.0.iter().find(|told| (told.0, told.1) == (protocol, note));
+        is_due(told.map(|told| told.2), now, NOTE_INTERVAL)
     }
 
     fn tell(&mut self, protocol: Protocol, note: Note, now: Mono) {
-        let told = self.0.get_mut(protocol.index()).and_then(|notes| notes.get_mut(note.index()));
-        if let Some(told) = told {
-            *told = Some(now);
-        }
+        self.0.retain(|told| (told.0, told.1) != (protocol, note));
+        self.0.push((protocol, note, now));
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
+use futures_channel::mpsc::UnboundedSender;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -60,8 +61,8 @@ pub(super) struct Terms {
 struct Served {
     terms: Terms,
     limit: RateLimit,
-    /// Boxed: a channel has room for 32 messages from the start, and there are thousands of ports.
-    orders: mpsc::Sender<Box<Order>>,
+    /// Orders are few and obeyed at once: a channel that takes room only for what is in it.
+    orders: UnboundedSender<Order>,
     task: JoinHandle<(PacketSocket, Guest)>,
     last: Arc<LastExchange>,
     /// Where the VM was heard since it was last heard here.
@@ -97,7 +98,7 @@ impl Ports {
         };
         let (answer, answered) = oneshot::channel();
         // A task that has ended has forgotten them.
-        served.tell(Order::Recall(answer)).await;
+        served.tell(Order::Recall(answer));
         answered.await.unwrap_or_default()
     }
 
@@ -113,7 +114,7 @@ impl Ports {
             if wanted.takes(interface, served.terms.service.key.vm.as_str()) {
                 ports = ports.saturating_add(1);
                 // A task that has ended is watched when it is started anew.
-                served.tell(Order::Watch(tap.clone())).await;
+                served.tell(Order::Watch(tap.clone()));
             }
         }
         self.watches.push((wanted, tap));
@@ -138,7 +139,7 @@ impl Ports {
         let served = self.served.get_mut(interface);
         if let Some(served) = served.filter(|served| served.terms.service.key == *key) {
             served.elsewhere = Some(reason.to_owned());
-            served.tell(Order::GuestLeft).await;
+            served.tell(Order::GuestLeft);
         }
     }
 
@@ -183,7 +184,7 @@ impl Ports {
     /// Tells a port's task that its link came up.
     pub(super) async fn link_up(&self, interface: &str) {
         if let Some(served) = self.served.get(interface) {
-            served.tell(Order::LinkUp).await;
+            served.tell(Order::LinkUp);
         }
     }
 
@@ -226,7 +227,7 @@ impl Ports {
     }
 
     fn start(&self, interface: &str, socket: AsyncPacketSocket, terms: Terms) -> Served {
-        let (orders, ordered) = mpsc::channel(ORDERS);
+        let (orders, ordered) = futures_channel::mpsc::unbounded();
         let last = Arc::new(LastExchange::default());
         let limit = self.rate_limit();
         let task = PortTask {
@@ -277,8 +278,8 @@ impl Terms {
 
 impl Served {
     /// Tells the port's task something; one that has ended needs no order.
-    async fn tell(&self, order: Order) {
-        let _ = self.orders.send(Box::new(order)).await;
+    fn tell(&self, order: Order) {
+        let _ = self.orders.unbounded_send(order);
     }
 
     /// Tells whether `terms` are for the guest and the device that are served, and what passes the
@@ -302,15 +303,12 @@ impl Served {
             let metrics = Arc::clone(&terms.metrics);
             let order = Order::Rebind { binding: terms.binding(), limit, metrics };
             // A task that ended meanwhile is found and started anew at the next event.
-            self.tell(order).await;
+            self.tell(order);
         }
         self.terms = terms;
         self.limit = limit;
     }
 }
-
-/// Orders are few and obeyed at once.
-const ORDERS: usize = 4;
 
 /// How many may watch at once.
 const WATCHES: usize = 8;

@@ -313,7 +313,7 @@ impl KeptPort {
             tag: port.tag,
             trunks: port.trunks.clone(),
             is_trunk: port.is_trunk,
-            external_ids: port.external_ids.as_ref().clone(),
+            external_ids: port.external_ids.to_map(),
             inactive,
             switch: port.switch.clone(),
         })

@@ -174,8 +174,8 @@ impl Rule {
             options = others;
         }
         let file = match options {
-            [Entry { code: code::BOOT_FILE, body, .. }, ..] if body.len() < FILE => body,
-            _ => &[][..],
+            [Entry { code: code::BOOT_FILE, body, .. }, ..] if body.len() < FILE => body.as_slice(),
+            _ => &[],
         };
         Given {
             next_server: self.next_server,

@@ -9,6 +9,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::Ipv4Net;
+use smallvec::SmallVec;
 
 use super::{encode, fqdn};
 use crate::network::{Ipv4Parameters, Ipv4Route, Mask, Parameters, RawOption};
@@ -76,9 +77,8 @@ impl Priority {
 /// The options of one NIC, in the order of [`ROWS`], then those that only the files name.
 #[derive(Debug)]
 pub(super) struct OptionSet {
+    /// No two have the same code.
     entries: Vec<Entry>,
-    /// For each code its place in `entries`, or [`NO_PLACE`].
-    places: [u8; 256],
     name: Option<fqdn::Name>,
 }
 
@@ -93,44 +93,45 @@ pub(super) struct Entry {
     pub(super) demand: Demand,
     /// How long it is kept.
     pub(super) priority: Priority,
-    /// The option's data, of any length.
-    pub(super) body: Box<[u8]>,
+    /// The option's data, of any length. Most are short, and every port has a score of them.
+    pub(super) body: SmallVec<[u8; 16]>,
 }
 
 impl OptionSet {
     /// Makes every option that `parameters` have a value for.
     pub(super) fn new(parameters: &Parameters, ipv4: &Ipv4Parameters) -> Self {
         let name = fqdn::Name::new(parameters);
-        let mut set = Self { entries: Vec::new(), places: [NO_PLACE; 256], name };
+        let mut set = Self { entries: Vec::new(), name };
         for row in ROWS {
             let Row { code, when, priority, .. } = *row;
             let raw = last_raw(ipv4, code);
             let body = match raw {
-                Some(raw) => Some(raw.body.clone()),
-                None => (row.make)(parameters, ipv4).map(Vec::into_boxed_slice),
+                Some(raw) => Some(raw.body.as_ref().into()),
+                None => (row.make)(parameters, ipv4).map(|body| body.as_slice().into()),
             };
             // A host mask is of no use without its routes.
             let needs_routes = ipv4.mask == Mask::Host && code == code::CLASSLESS_ROUTES;
             let always = needs_routes || raw.is_some_and(|raw| raw.always);
             let demand = if always { Demand::Always } else { row.demand };
             if let Some(body) = body {
-                set.push(Entry { code, when, demand, priority, body });
+                set.entries.push(Entry { code, when, demand, priority, body });
             }
         }
         for code in ipv4.options.iter().filter_map(|raw| u8::try_from(raw.code).ok()) {
-            if set.place(code).is_some() {
+            if set.has(code) {
                 continue;
             }
             if let Some(raw) = last_raw(ipv4, code) {
-                set.push(Entry {
+                set.entries.push(Entry {
                     code,
                     when: When::Configuration,
                     demand: if raw.always { Demand::Always } else { Demand::ListedOrNoList },
                     priority: if raw.always { Priority::Service } else { Priority::Extra },
-                    body: raw.body.clone(),
+                    body: raw.body.as_ref().into(),
                 });
             }
         }
+        set.entries.shrink_to_fit();
         set
     }
 
@@ -139,27 +140,14 @@ impl OptionSet {
         &self.entries
     }
 
-    /// Returns for each code where in [`Self::entries`] its option stands, or [`NO_PLACE`].
-    pub(super) fn places(&self) -> &[u8; 256] {
-        &self.places
-    }
-
-    fn place(&self, code: u8) -> Option<u8> {
-        self.places.get(usize::from(code)).copied().filter(|place| *place != NO_PLACE)
+    fn has(&self, code: u8) -> bool {
+        self.entries.iter().any(|entry| entry.code == code)
     }
 
     /// Returns the name that option 81 is answered with; `None` if there is none, or if the files
     /// set the option by its code.
     pub(super) fn name(&self) -> Option<&fqdn::Name> {
-        self.name.as_ref().filter(|_| self.place(code::CLIENT_FQDN).is_none())
-    }
-
-    fn push(&mut self, entry: Entry) {
-        let place = u8::try_from(self.entries.len()).unwrap_or(NO_PLACE);
-        if let Some(slot) = self.places.get_mut(usize::from(entry.code)) {
-            *slot = place;
-        }
-        self.entries.push(entry);
+        self.name.as_ref().filter(|_| !self.has(code::CLIENT_FQDN))
     }
 }
 

@@ -126,11 +126,10 @@ impl<'a> Content<'a> {
 
     /// Returns where among [`Self::entries`] the option of each code stands that counts.
     fn places(self) -> [u8; 256] {
-        let mut places = *self.options.places();
-        let first = self.options.entries().len();
-        for (place, entry) in self.boot.options.iter().enumerate() {
+        let mut places = [NO_PLACE; 256];
+        for (place, entry) in self.entries().enumerate() {
             if let Some(slot) = places.get_mut(usize::from(entry.code)) {
-                *slot = u8::try_from(first.saturating_add(place)).unwrap_or(NO_PLACE);
+                *slot = u8::try_from(place).unwrap_or(NO_PLACE);
             }
         }
         places

@@ -39,7 +39,7 @@ fn port(entry: &StaticPort) -> Port {
 mod tests {
     use super::*;
     use crate::config::Source;
-    use crate::discovery::{Connector, PortStatus, Surroundings, spawn};
+    use crate::discovery::{Connector, ExternalIds, PortStatus, Surroundings, spawn};
 
     #[tokio::test]
     async fn a_static_source_gives_its_file_entries_and_ends() {
@@ -70,7 +70,7 @@ mod tests {
             tag: None,
             trunks: Vec::new(),
             is_trunk: false,
-            external_ids: Arc::default(),
+            external_ids: ExternalIds::default(),
             status: PortStatus::Active,
             fault: None,
             switch: None,

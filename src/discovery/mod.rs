@@ -4,15 +4,16 @@
 //! leases or sockets. It first gives a full snapshot, then changes. Retry and backoff after a lost
 //! connection belong to the source; what it last said stays valid until it says otherwise.
 
+mod external_ids;
 mod fixed;
 mod identity;
 mod netdev;
 mod ovsdb;
 
+pub use external_ids::ExternalIds;
 pub use fixed::snapshot as static_ports;
 pub use identity::{Evidence, Field, IdentityRule, Preset, identify};
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -129,8 +130,7 @@ pub struct Port {
     /// Whether the port carries tagged frames.
     pub is_trunk: bool,
     /// External ids of the interface's row, for `[match]`; the port row's where it has none.
-    /// Shared with the row, as a rule.
-    pub external_ids: Arc<BTreeMap<String, String>>,
+    pub external_ids: ExternalIds,
     /// Whether the port may be answered at all.
     pub status: PortStatus,
     /// Why the switch could not take the port in, in its own words, escaped and cut.
@@ -173,7 +173,7 @@ impl Port {
             tag: None,
             trunks: Vec::new(),
             is_trunk: false,
-            external_ids: Arc::default(),
+            external_ids: ExternalIds::default(),
             status: PortStatus::Active,
             fault: None,
             switch: None,

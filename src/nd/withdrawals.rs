@@ -30,8 +30,9 @@ use crate::wire::bytes::{Full, Writer};
 /// What the guest behind one port is still to forget.
 #[derive(Debug, Default)]
 pub struct Withdrawals {
-    prefixes: [Option<Prefix>; MAX_PREFIXES],
-    routers: [Option<Router>; MAX_ROUTERS],
+    // For the most part empty: an array would take as much of each port as if it were full.
+    prefixes: Vec<Prefix>,
+    routers: Vec<Router>,
 }
 
 /// A router that the template no longer names.
@@ -82,30 +83,23 @@ impl Withdrawals {
 
     /// Forgets prefixes that no guest can hold any more.
     pub fn forget(&mut self, now: Mono) {
-        for slot in &mut self.prefixes {
-            if slot.is_some_and(|prefix| prefix.until <= now) {
-                *slot = None;
-            }
-        }
+        self.prefixes.retain(|prefix| prefix.until > now);
     }
 
     /// Returns when the next last advertisement of a router is due.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
-        self.routers.iter().flatten().map(|router| router.next).min()
+        self.routers.iter().map(|router| router.next).min()
     }
 
     /// Returns a router whose last advertisement is due, and plans its next one.
     pub fn take_due(&mut self, now: Mono) -> Option<RetiredRouter> {
-        let due = |slot: &&mut Option<Router>| slot.is_some_and(|router| router.next <= now);
-        let slot = self.routers.iter_mut().find(due)?;
-        let router = slot.take()?;
-        *slot = router.left.checked_sub(1).filter(|left| *left > 0).map(|left| Router {
-            left,
-            next: now.after(FINAL_INTERVAL),
-            ..router
-        });
-        Some(router.router)
+        let due = self.routers.iter_mut().find(|router| router.next <= now)?;
+        let router = due.router;
+        due.left = due.left.saturating_sub(1);
+        due.next = now.after(FINAL_INTERVAL);
+        self.routers.retain(|router| router.left > 0);
+        Some(router)
     }
 
     /// Writes a last advertisement of a router, beside which `ours` is sent: lifetime 0, and the
@@ -126,7 +120,7 @@ impl Withdrawals {
 
     /// Writes a prefix information option for each prefix to forget.
     pub(super) fn write_prefixes(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
-        self.prefixes.iter().flatten().try_for_each(|prefix| {
+        self.prefixes.iter().try_for_each(|prefix| {
             writer.bytes(&[options::PREFIX_INFORMATION, PREFIX_UNITS])?;
             writer.bytes(&options::prefix_information(&prefix.information))
         })
@@ -148,50 +142,45 @@ impl Withdrawals {
     }
 
     fn withdraw(&mut self, mut prefix: Prefix) {
-        let is_same = |slot: &Option<Prefix>| {
-            slot.is_some_and(|held| held.information.prefix == prefix.information.prefix)
-        };
-        let place = self.prefixes.iter().position(is_same);
-        if let Some(held) = place.and_then(|place| self.prefixes.get(place).copied().flatten()) {
+        let place = self
+            .prefixes
+            .iter()
+            .position(|held| held.information.prefix == prefix.information.prefix);
+        if let Some(held) = place.map(|place| self.prefixes.swap_remove(place)) {
             prefix.information.on_link |= held.information.on_link;
             prefix.information.autonomous |= held.information.autonomous;
             prefix.until = prefix.until.max(held.until);
         }
-        // An empty place sorts before every held one.
-        let first_to_go = || {
-            let places = self.prefixes.iter().enumerate();
-            places.min_by_key(|(_, slot)| slot.map(|held| held.until)).map(|(place, _)| place)
-        };
-        let place = place.or_else(first_to_go);
-        if let Some(slot) = place.and_then(|place| self.prefixes.get_mut(place)) {
-            *slot = Some(prefix);
-        }
+        make_room(&mut self.prefixes, MAX_PREFIXES, |held| held.until);
+        self.prefixes.push(prefix);
     }
 
     fn retire(&mut self, router: Router) {
-        let routers = self.routers.iter_mut();
-        if let Some(slot) = routers.min_by_key(|slot| slot.map(|held| held.next)) {
-            *slot = Some(router);
-        }
+        make_room(&mut self.routers, MAX_ROUTERS, |held| held.next);
+        self.routers.push(router);
     }
 
     /// Keeps from being withdrawn what `new` advertises again.
     fn keep_what_is_advertised(&mut self, new: &Profile) {
-        for slot in &mut self.prefixes {
-            let Some(Prefix { information, .. }) = slot else { continue };
+        self.prefixes.retain_mut(|Prefix { information, .. }| {
             for advertised in new.prefixes().iter().filter(|one| one.prefix == information.prefix) {
                 information.on_link &= !advertised.on_link;
                 information.autonomous &= !advertised.autonomous;
             }
-            if !information.on_link && !information.autonomous {
-                *slot = None;
-            }
-        }
-        for slot in &mut self.routers {
-            if slot.is_some_and(|held| held.router.link_local == new.link_local()) {
-                *slot = None;
-            }
-        }
+            information.on_link || information.autonomous
+        });
+        self.routers.retain(|held| held.router.link_local != new.link_local());
+    }
+}
+
+/// Takes the first one to go out of what is full.
+fn make_room<T>(held: &mut Vec<T>, most: usize, goes: impl Fn(&T) -> Mono) {
+    if held.len() < most {
+        return;
+    }
+    let places = held.iter().enumerate();
+    if let Some((place, _)) = places.min_by_key(|(_, one)| goes(one)) {
+        held.remove(place);
     }
 }
 
@@ -349,7 +338,7 @@ mod tests {
         assert_eq!(withdrawals.take_due(after(100)), None);
         // It may come back before it was withdrawn three times.
         let withdrawals = replaced(&[Some(&old), Some(&new), Some(&old)]);
-        let router = withdrawals.routers.iter().flatten().map(|held| held.router.link_local);
+        let router = withdrawals.routers.iter().map(|held| held.router.link_local);
         assert_eq!(router.collect::<Vec<_>>(), [address("fe80::2")]);
     }
 

@@ -47,7 +47,7 @@ impl Match {
         }
         self.external_ids
             .iter()
-            .find(|(key, value)| port.external_ids.get(*key) != Some(value))
+            .find(|(key, value)| port.external_ids.get(key) != Some(value))
             .map(|(key, value)| format!("it wants external id {key:?} to be {value:?}"))
     }
 
@@ -144,7 +144,7 @@ const MAX_LISTED: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discovery::Unidentified;
+    use crate::discovery::{ExternalIds, Unidentified};
     use crate::network::tests::network;
 
     fn port(interface: &str) -> Port {
@@ -182,7 +182,7 @@ mod tests {
                 "it wants an interface named \"vnet*\"",
             ),
             (
-                Port { external_ids: Arc::default(), ..fitting.clone() },
+                Port { external_ids: ExternalIds::default(), ..fitting.clone() },
                 "it wants external id \"network\" to be \"blue\"",
             ),
         ];

@@ -35,7 +35,7 @@ fn port(interface: &str) -> Port {
         tag: Some(7),
         trunks: vec![8, 9],
         is_trunk: true,
-        external_ids: Arc::new([("vm-id".to_owned(), "demo/web-1".to_owned())].into()),
+        external_ids: [("vm-id", "demo/web-1")].into_iter().collect(),
         status: PortStatus::Inactive,
         switch: Some(SwitchPort { ofport: Some(3), ..SwitchPort::default() }),
         ..Port::new(interface.into(), Ok(Identity { vm, nic, trace }))

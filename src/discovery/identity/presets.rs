@@ -120,7 +120,9 @@ impl Preset {
         self.cannot(reason.to_owned())
     }
 
-    fn name_it(self, vm: &str, nic: &str, look: Look<'_>) -> Attempt {
+    fn name_it(self, vm: &str, nic: &str, mut look: Look<'_>) -> Attempt {
+        // It is kept for as long as the port is.
+        look.saw.shrink_to_fit();
         Attempt::Decided(named(vm, nic, IdentityTrace { rule: self.rule(), saw: look.saw }))
     }
 

@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use super::rows::{self, BadRow, BridgeRow, InterfaceRow, PortRow, Row, RowUpdate, Table};
 use crate::discovery::{
-    Datapath, Evidence, IdentityRule, Port, PortStatus, Preset, SourceEvent, SwitchPort, identify,
+    Datapath, Evidence, ExternalIds, IdentityRule, Port, PortStatus, Preset, SourceEvent,
+    SwitchPort, identify,
 };
 use crate::wire::Mac;
 
@@ -103,8 +104,10 @@ impl<'a> Model<'a> {
 
     fn update_port(&mut self, uuid: Uuid, update: &RowUpdate<'_>) -> Result<(), BadRow> {
         let (before, after) = replace(&mut self.ports, uuid, update)?;
-        relink(&mut self.port_of, uuid, &before.interfaces, &after.interfaces);
-        self.touched.extend(before.interfaces.union(&after.interfaces));
+        let set = |row: &PortRow| row.interfaces.iter().copied().collect::<BTreeSet<Uuid>>();
+        let (before, after) = (set(&before), set(&after));
+        relink(&mut self.port_of, uuid, &before, &after);
+        self.touched.extend(before.union(&after));
         Ok(())
     }
 
@@ -156,11 +159,11 @@ impl<'a> Model<'a> {
         }
         let Vlans { tag, trunks, is_trunk } = Vlans::of(port);
         let external_ids = if port.external_ids.is_empty() {
-            Arc::clone(&row.external_ids)
+            row.external_ids.clone()
         } else {
             let mut both = evidence.port_external_ids;
             both.extend(evidence.interface_external_ids);
-            Arc::new(both)
+            both.into()
         };
         let bound_by_ovn = external_ids.contains_key("ovn-installed").then(|| OVN_OWNS.to_owned());
         let switch = SwitchPort {
@@ -287,8 +290,8 @@ fn evidence(row: &InterfaceRow, port: &PortRow, bridge: &str) -> Evidence {
     Evidence {
         interface: row.name.clone(),
         bridge: Some(bridge.to_owned()),
-        interface_external_ids: row.external_ids.as_ref().clone(),
-        port_external_ids: port.external_ids.as_ref().clone(),
+        interface_external_ids: row.external_ids.to_map(),
+        port_external_ids: port.external_ids.to_map(),
         other_config,
     }
 }
@@ -308,10 +311,10 @@ fn datapath(bridge: &BridgeRow) -> Datapath {
 /// OVN names no controller: it comes to the bridge by itself, sets `fail_mode`, and keeps its
 /// connection tracking zones in the bridge's row.
 fn flow_owner(bridge: &BridgeRow) -> Option<String> {
-    let is_ovns = |key: &String| key.starts_with("ct-zone-") || key.starts_with("ovn-");
+    let is_ovns = |(key, _): (&str, &str)| key.starts_with("ct-zone-") || key.starts_with("ovn-");
     if !bridge.controller.is_empty() {
         Some("the bridge has a controller".to_owned())
-    } else if bridge.external_ids.keys().any(is_ovns) {
+    } else if bridge.external_ids.iter().any(is_ovns) {
         Some(OVN_OWNS.to_owned())
     } else if bridge.fail_mode.as_deref() == Some("secure") {
         Some("the bridge's fail_mode is secure: a controller makes its flows".to_owned())
@@ -348,9 +351,9 @@ impl Vlans {
 }
 
 /// Returns the guest's MAC; a text that is no station's address counts as absent.
-fn attached_mac(external_ids: &BTreeMap<String, String>) -> Option<Mac> {
+fn attached_mac(external_ids: &ExternalIds) -> Option<Mac> {
     // OVN-Kubernetes writes it with an underscore.
-    let macs = ["attached-mac", "attached_mac"].iter().filter_map(|key| external_ids.get(*key));
+    let macs = ["attached-mac", "attached_mac"].iter().filter_map(|key| external_ids.get(key));
     macs.filter_map(|text| text.parse().ok()).find(|mac: &Mac| mac.is_unicast())
 }
 
@@ -372,13 +375,13 @@ fn is_device_name(name: &str) -> bool {
     !name.is_empty() && name.len() < IFNAMSIZ && name.bytes().all(allowed)
 }
 
-fn status(row: &InterfaceRow, external_ids: &BTreeMap<String, String>) -> PortStatus {
+fn status(row: &InterfaceRow, external_ids: &ExternalIds) -> PortStatus {
     match row.kind.as_str() {
         "" | "system" | "internal" | "tap" if !is_device_name(&row.name) => {
             PortStatus::NoDevice("no network device can have such a name".into())
         }
         "" | "system" | "internal" | "tap" => {
-            if external_ids.get("iface-status").is_some_and(|status| status == "inactive") {
+            if external_ids.get("iface-status") == Some("inactive") {
                 PortStatus::Inactive
             } else {
                 PortStatus::Active

@@ -4,10 +4,11 @@
 //! in ovsdb-server(7). Columns that nobody asked for do not come.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use serde_json::Value;
 use uuid::Uuid;
+
+use crate::discovery::ExternalIds;
 
 /// A table that is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +123,7 @@ pub(super) struct BridgeRow {
     pub(super) datapath_type: String,
     pub(super) fail_mode: Option<String>,
     pub(super) controller: BTreeSet<Uuid>,
-    pub(super) external_ids: BTreeMap<String, String>,
+    pub(super) external_ids: ExternalIds,
 }
 
 impl Row for BridgeRow {
@@ -133,7 +134,7 @@ impl Row for BridgeRow {
             "datapath_type" => self.datapath_type = text(value)?,
             "fail_mode" => self.fail_mode = set(value, text)?.pop(),
             "controller" => edit_set(&mut self.controller, set(value, reference)?, edit),
-            "external_ids" => edit_map(&mut self.external_ids, map(value)?, edit),
+            "external_ids" => edit_ids(&mut self.external_ids, map(value)?, edit),
             _ => {}
         }
         Ok(())
@@ -144,11 +145,12 @@ impl Row for BridgeRow {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct PortRow {
     pub(super) name: String,
-    pub(super) interfaces: BTreeSet<Uuid>,
+    /// In order, each once; nearly always one.
+    pub(super) interfaces: Box<[Uuid]>,
     pub(super) tag: Option<u16>,
     pub(super) trunks: BTreeSet<u16>,
     pub(super) vlan_mode: Option<String>,
-    pub(super) external_ids: Arc<BTreeMap<String, String>>,
+    pub(super) external_ids: ExternalIds,
     pub(super) other_config: BTreeMap<String, String>,
 }
 
@@ -156,13 +158,17 @@ impl Row for PortRow {
     fn set(&mut self, column: &str, value: &Value, edit: Edit) -> Result<(), BadRow> {
         match column {
             "name" => self.name = text(value)?,
-            "interfaces" => edit_set(&mut self.interfaces, set(value, reference)?, edit),
+            "interfaces" => {
+                let mut interfaces = self.interfaces.iter().copied().collect();
+                edit_set(&mut interfaces, set(value, reference)?, edit);
+                self.interfaces = interfaces.into_iter().collect();
+            }
             // A set of at most one comes whole in a difference too.
             "tag" => self.tag = set(value, vlan)?.pop(),
             "trunks" => edit_set(&mut self.trunks, set(value, vlan)?, edit),
             "vlan_mode" => self.vlan_mode = set(value, text)?.pop(),
             "external_ids" => {
-                edit_map(Arc::make_mut(&mut self.external_ids), map(value)?, edit);
+                edit_ids(&mut self.external_ids, map(value)?, edit);
             }
             "other_config" => edit_map(&mut self.other_config, map(value)?, edit),
             _ => {}
@@ -178,7 +184,7 @@ pub(super) struct InterfaceRow {
     pub(super) kind: String,
     pub(super) error: Option<String>,
     pub(super) ofport: Option<u16>,
-    pub(super) external_ids: Arc<BTreeMap<String, String>>,
+    pub(super) external_ids: ExternalIds,
     pub(super) other_config: BTreeMap<String, String>,
 }
 
@@ -190,7 +196,7 @@ impl Row for InterfaceRow {
             "error" => self.error = set(value, text)?.pop(),
             "ofport" => self.ofport = set(value, number)?.pop().flatten(),
             "external_ids" => {
-                edit_map(Arc::make_mut(&mut self.external_ids), map(value)?, edit);
+                edit_ids(&mut self.external_ids, map(value)?, edit);
             }
             "other_config" => edit_map(&mut self.other_config, map(value)?, edit),
             _ => {}
@@ -227,6 +233,12 @@ fn edit_map(map: &mut BTreeMap<String, String>, pairs: Vec<(String, String)>, ed
             }
         }
     }
+}
+
+fn edit_ids(ids: &mut ExternalIds, pairs: Vec<(String, String)>, edit: Edit) {
+    let mut map = ids.to_map();
+    edit_map(&mut map, pairs, edit);
+    *ids = map.into();
 }
 
 /// Reads a set: `["set", [...]]`, or a lone atom for a set of one.
@@ -287,8 +299,8 @@ mod tests {
 
     use super::*;
 
-    fn pairs(pairs: &[(&str, &str)]) -> Arc<BTreeMap<String, String>> {
-        Arc::new(pairs.iter().map(|&(key, value)| (key.into(), value.into())).collect())
+    fn pairs(pairs: &[(&str, &str)]) -> ExternalIds {
+        pairs.iter().copied().collect()
     }
 
     fn apply<R: Row>(before: Option<&R>, update: &Value) -> Result<Option<R>, BadRow> {

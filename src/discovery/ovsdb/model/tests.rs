@@ -5,7 +5,7 @@ mod storm;
 use serde_json::json;
 
 use super::*;
-use crate::discovery::{Field, Identity, IdentityTrace, Seen, Unidentified};
+use crate::discovery::{ExternalIds, Field, Identity, IdentityTrace, Seen, Unidentified};
 
 const BRIDGE: &str = "7c94c3a5-7663-4502-aa9a-485c3541226d";
 const PORT: &str = "03390b5b-7acb-4024-a422-6934c1b1a06a";
@@ -98,7 +98,7 @@ fn libvirt_port() -> Port {
         tag: Some(5),
         trunks: Vec::new(),
         is_trunk: false,
-        external_ids: Arc::new(ids.map(|(key, value)| (key.into(), value.into())).into()),
+        external_ids: ids.into_iter().collect(),
         status: PortStatus::Active,
         fault: None,
         switch: Some(SwitchPort::default()),
@@ -157,8 +157,8 @@ fn ids_on_the_port_row_count_as_the_interfaces_own() {
     let own = json!({"name": "veth0", "external_ids": ["map", [["iface-id", "won"]]]});
     let port = port(&selection(), &rows("br1", &ids, &own));
     assert_eq!(port.identity.unwrap().nic.as_str(), "won");
-    assert_eq!(port.external_ids["vm-id"], "a");
-    assert_eq!(port.external_ids["iface-id"], "won");
+    assert_eq!(port.external_ids.get("vm-id"), Some("a"));
+    assert_eq!(port.external_ids.get("iface-id"), Some("won"));
 }
 
 #[test]
@@ -311,7 +311,7 @@ fn a_changed_row_of_any_of_the_three_tables_changes_the_port() {
     let identity = expected.identity.as_mut().unwrap();
     identity.vm = "vm-1".parse().unwrap();
     identity.trace.saw[0].value = "vm-1".into();
-    Arc::make_mut(&mut expected.external_ids).insert("vm-id".into(), "vm-1".into());
+    expected.external_ids = expected.external_ids.iter().chain([("vm-id", "vm-1")]).collect();
     assert_eq!(model.then(&edit), Ok(vec![SourceEvent::Changed(expected.clone().into())]));
 
     let edit = json!({"Port": {PORT: {"modify": {"tag": 7}}}});
@@ -410,7 +410,7 @@ fn a_port_replaced_in_one_transaction_is_one_change() {
     let expected = Port {
         identity: Err(Unidentified("no vm-id, vm-uuid in external_ids".into())),
         mac: None,
-        external_ids: Arc::default(),
+        external_ids: ExternalIds::default(),
         ..libvirt_port()
     };
     assert_eq!(model.then(&there), Ok(vec![SourceEvent::Changed(expected.into())]));
