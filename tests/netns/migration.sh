@@ -80,7 +80,7 @@ plugged vnet0@node-a
 run_udhcpc vm
 expect "address" 10.20.0.10/16 address4 vm
 expect "router on node-a" fe80::a routers
-on vm ping -c 1 -W 1 10.20.0.1 >/dev/null 2>&1
+on vm busybox ping -c 1 -W 1 10.20.0.1 >/dev/null 2>&1
 expect "the gateway's MAC on node-a" "$GATEWAY_A" neighbor 10.20.0.1
 NODE=node-a
 expect "the VM arrived on node-a" 1 metric leasehold_arrivals_total network=blue
