@@ -334,13 +334,12 @@ impl<'a> Selection<'a> {
 
     /// Returns the room that all of them take in one field.
     fn length(&self) -> usize {
-        self.entries().map(|(entry, _)| encoded_length(entry.body.len())).sum()
+        let entries = self.chosen().iter().filter_map(|chosen| self.content.at(chosen.entry));
+        entries.map(|entry| encoded_length(entry.body.len())).sum()
     }
 
-    fn entries(&self) -> impl Iterator<Item = (&'a Entry, Home)> {
-        let content = self.content;
-        let chosen = self.chosen.get(..self.count).unwrap_or_default();
-        chosen.iter().filter_map(move |chosen| Some((content.at(chosen.entry)?, chosen.home)))
+    fn chosen(&self) -> &[Chosen] {
+        self.chosen.get(..self.count).unwrap_or_default()
     }
 
     /// Finds a home for every option, those first that are missed most. Tells whether one has none.
@@ -367,7 +366,11 @@ impl<'a> Selection<'a> {
 
     /// Writes what has its home in `field`.
     fn write(&self, field: Field, writer: &mut Writer<'_>) -> Result<(), Full> {
-        for (entry, home) in self.entries() {
+        for Chosen { entry, home, .. } in self.chosen() {
+            if !home.may_use(field) {
+                continue;
+            }
+            let Some(entry) = self.content.at(*entry) else { continue };
             if let Some(part) = home.part(field, &entry.body) {
                 put(writer, entry.code, part)?;
             }
@@ -432,6 +435,15 @@ impl Rooms {
 }
 
 impl Home {
+    /// Tells whether anything may stand in `field`.
+    fn may_use(self, field: Field) -> bool {
+        match self {
+            Self::LeftOut => false,
+            Self::In(home) => home == field,
+            Self::Spread { .. } => true,
+        }
+    }
+
     /// Returns the part of an option's data that stands in `field`.
     fn part(self, field: Field, body: &[u8]) -> Option<&[u8]> {
         match self {
@@ -467,8 +479,9 @@ const fn belongs(entry: &Entry, kind: AnswerKind) -> bool {
 
 /// Writes one option, in several parts if its data is longer than 255 bytes (RFC 3396).
 fn put(writer: &mut Writer<'_>, code: u8, body: &[u8]) -> Result<(), Full> {
-    if body.is_empty() {
-        return writer.bytes(&[code, 0]);
+    if let Ok(length) = u8::try_from(body.len()) {
+        writer.bytes(&[code, length])?;
+        return writer.bytes(body);
     }
     for part in body.chunks(MAX_PART) {
         writer.bytes(&[code, u8::try_from(part.len()).map_err(|_| Full)?])?;
@@ -479,8 +492,8 @@ fn put(writer: &mut Writer<'_>, code: u8, body: &[u8]) -> Result<(), Full> {
 
 /// Returns how many bytes an option with so much data takes: two for each part's code and length.
 const fn encoded_length(data: usize) -> usize {
-    let parts = data.div_ceil(MAX_PART);
-    let parts = if parts == 0 { 1 } else { parts };
+    // Nearly always one part: no division for it.
+    let parts = if data <= MAX_PART { 1 } else { data.div_ceil(MAX_PART) };
     data.saturating_add(parts.saturating_mul(2))
 }
 
