@@ -62,7 +62,7 @@ fn turns(criterion: &mut Criterion) {
             .unwrap_or_else(|error| panic!("{case}: {error}"));
         let bytes = parse_hex(&text);
         let frame = Frame { bytes: &bytes, vlan: None, checksum_pending: false, truncated: false };
-        let facts = PortFacts { mac: None, trunk_vlan: None, mtu: 1_500 };
+        let facts = PortFacts { mac: None, trunk_vlan: None, mtu: 1_500, is_macvtap: false };
         let binding = templates.binding(network, "demo/web-1", &facts);
         let limit = RateLimit { frames_per_second: 0, burst: 0 };
         let mut responder = PortResponder::new(binding, limit, Mono::default(), 1);

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # VMs of QEMU's for a scenario, without a disk: what they boot is what the network gives them. Source
-# it after lib.sh. It needs qemu-system-x86 and ovmf, which lab/install.sh leaves out for their size.
+# it after lib.sh.
 
 OVMF=/usr/share/OVMF
 # seconds; firmware is slow where it is emulated on a busy machine

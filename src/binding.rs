@@ -19,6 +19,8 @@ pub struct Binding {
     pub trunk_vlan: Option<u16>,
     /// The port's MTU, without the Ethernet header.
     pub mtu: u16,
+    /// As [`PortFacts::is_macvtap`].
+    pub is_macvtap: bool,
     /// The gateway's and our own MAC.
     pub source_mac: Mac,
     /// DHCPv4; `None`: no `[ipv4]`.
@@ -44,6 +46,9 @@ pub struct PortFacts {
     pub trunk_vlan: Option<u16>,
     /// The port's MTU, without the Ethernet header.
     pub mtu: u16,
+    /// Whether it is a macvtap: what its guest sends leaves through it, and of what is sent there
+    /// the guest gets what is for its own MAC, and no group's.
+    pub is_macvtap: bool,
 }
 
 impl Binding {
@@ -56,6 +61,7 @@ impl Binding {
             mac: port.mac,
             trunk_vlan: port.trunk_vlan,
             mtu: port.mtu,
+            is_macvtap: port.is_macvtap,
             source_mac: parameters.gateway.source_mac,
             dhcpv4: dhcpv4::Profile::new(parameters),
             dhcpv6: dhcpv6::Profile::new(parameters),

@@ -479,6 +479,13 @@ fn dispatch(
     }
 }
 
+/// Returns from whom to whom a reply goes. On a macvtap what is for everybody passes the guest by.
+fn link_of(binding: &Binding, asked: Link, to_mac: Mac) -> Link {
+    let to_guest = binding.is_macvtap && !to_mac.is_unicast();
+    let destination = if to_guest { asked.source } else { to_mac };
+    Link { source: binding.source_mac, destination }
+}
+
 fn answer_dhcpv4(
     binding: &Binding,
     datagram: &Datagram<'_, Ipv4Addr>,
@@ -489,7 +496,7 @@ fn answer_dhcpv4(
     };
     let handle = |out: &mut [u8]| dhcpv4::handle(profile, datagram, out);
     let seal = |frame: &mut [u8], reply: &Reply<Ipv4Addr>| {
-        let link = Link { source: binding.source_mac, destination: reply.to_mac };
+        let link = link_of(binding, datagram.link, reply.to_mac);
         encode::dhcpv4(frame, link, profile.server_id(), reply.to_ip, reply.length)
     };
     reply_with(binding, (Protocol::Dhcpv4, encode::DHCPV4_OFFSET), outbox, handle, seal)
@@ -523,7 +530,7 @@ fn answer_router_solicitation(
     let handle =
         |out: &mut [u8]| nd::handle_router_solicitation(profile, withdrawals, solicitation, out);
     let seal = |frame: &mut [u8], reply: &Reply<Ipv6Addr>| {
-        let link = Link { source: binding.source_mac, destination: reply.to_mac };
+        let link = link_of(binding, solicitation.link, reply.to_mac);
         encode::icmpv6(frame, link, profile.link_local(), reply.to_ip, reply.length)
     };
     reply_with(binding, (Protocol::Nd, encode::ICMPV6_OFFSET), outbox, handle, seal)
@@ -537,7 +544,7 @@ fn answer_neighbor_solicitation(
     let handle =
         |out: &mut [u8]| nd::handle_neighbor_solicitation(&binding.neighbors, solicitation, out);
     let seal = |frame: &mut [u8], reply: &Reply<Ipv6Addr>| {
-        let link = Link { source: binding.source_mac, destination: reply.to_mac };
+        let link = link_of(binding, solicitation.link, reply.to_mac);
         // RFC 4861, section 7.2.4: the advertisement's source is the address that was asked for.
         let source = nd::solicited_target(solicitation);
         encode::icmpv6(frame, link, source, reply.to_ip, reply.length)

@@ -121,7 +121,11 @@ fn binding(network: &str, mac: Option<Mac>) -> Arc<Binding> {
     let (mut table, _) = LeaseTable::load(Vec::new());
     let lease = table.assign(network, &key, Occasion { node: "node-a", wall: Wall(0) }).lease;
     let parameters = network.parameters(&lease, config.server_duid);
-    Arc::new(Binding::new(key, &PortFacts { mac, trunk_vlan: None, mtu: 1_500 }, &parameters))
+    Arc::new(Binding::new(
+        key,
+        &PortFacts { mac, trunk_vlan: None, mtu: 1_500, is_macvtap: false },
+        &parameters,
+    ))
 }
 
 /// A Router Solicitation from fe80::5, without options.

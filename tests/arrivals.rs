@@ -27,7 +27,7 @@ struct Port {
 
 impl Port {
     fn new(mac: Option<Mac>) -> Self {
-        let facts = PortFacts { mac, trunk_vlan: None, mtu: 1_500 };
+        let facts = PortFacts { mac, trunk_vlan: None, mtu: 1_500, is_macvtap: false };
         let binding = Templates::load().binding("migration", "demo/web-1", &facts);
         let limit = RateLimit { frames_per_second: 0, burst: 0 };
         let responder = PortResponder::new(binding, limit, START, 1);
@@ -275,7 +275,7 @@ fn binding_on(node: &str) -> Binding {
     };
     let occasion = Occasion { node, wall: Wall(1_000) };
     let lease = LeaseTable::default().assign(network, &key, occasion).lease;
-    let facts = PortFacts { mac: Some(GUEST), trunk_vlan: None, mtu: 1_500 };
+    let facts = PortFacts { mac: Some(GUEST), trunk_vlan: None, mtu: 1_500, is_macvtap: false };
     Binding::new(key, &facts, &network.parameters(&lease, config.server_duid))
 }
 

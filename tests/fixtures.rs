@@ -278,6 +278,7 @@ fn run(templates: &Templates, folder: &Path) -> Vec<Step> {
         mac: case.mac.as_ref().map(|mac| mac.parse::<Mac>().expect("a case's mac is a MAC")),
         trunk_vlan: case.trunk_vlan,
         mtu: case.mtu,
+        is_macvtap: false,
     };
     let subject = Subject {
         network: &case.network,

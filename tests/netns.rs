@@ -78,6 +78,7 @@ scenarios! {
     replug,
     migration,
     netdev,
+    macvtap,
     switch_away,
     ports_many,
     storm,

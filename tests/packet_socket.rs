@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use leasehold::net::{
-    AsyncPacketSocket, Filter, Link, LinkEvent, LinkWatcher, PacketSocket, RecvBatch,
+    AsyncPacketSocket, Filter, Link, LinkEvent, LinkWatcher, PacketSocket, RecvBatch, Way,
     close_side_by_side, is_link_down,
 };
 use leasehold::sandbox;
@@ -46,7 +46,7 @@ fn an_echo_request_is_received_only_where_it_is_wanted() {
         let (port, guest) = veth("port0", "guest0");
         let (socket, sender) = (bound(&port), bound(&guest));
         let wanting = PacketSocket::open(Filter::ConfigurationAndEcho).unwrap();
-        wanting.bind(port.ifindex).unwrap();
+        wanting.bind(port.ifindex, Way::In).unwrap();
         let mut ping = udp(0, 0, 20);
         // Protocol ICMP, type 8.
         ping[23] = 1;
@@ -164,7 +164,7 @@ fn after_a_rebind_each_frame_tells_its_link() {
         let (socket, witness) = (bound(&port), bound(&port));
         send(&bound(&guest), &discover(1));
         wait(&socket);
-        socket.bind(other_port.ifindex).unwrap();
+        socket.bind(other_port.ifindex, Way::In).unwrap();
 
         receive(&witness);
         send(&bound(&guest), &discover(2));
@@ -186,7 +186,7 @@ fn a_deleted_link_is_reported_once_and_bind_revives_the_socket() {
         ip("link del port0");
         assert!(is_link_down(&receive_now(&socket).unwrap_err()));
         assert_eq!(receive_now(&socket).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-        assert!(is_link_down(&socket.bind(port.ifindex).unwrap_err()));
+        assert!(is_link_down(&socket.bind(port.ifindex, Way::In).unwrap_err()));
 
         let (port, guest) = veth("port0", "guest0");
         let (sender, witness) = (bound(&guest), bound(&port));
@@ -194,7 +194,7 @@ fn a_deleted_link_is_reported_once_and_bind_revives_the_socket() {
         receive(&witness);
         assert_eq!(receive_now(&socket).unwrap_err().kind(), io::ErrorKind::WouldBlock);
 
-        socket.bind(port.ifindex).unwrap();
+        socket.bind(port.ifindex, Way::In).unwrap();
         send(&sender, &udp(68, 53, 20));
         send(&sender, &discover(2));
         assert_eq!(receive(&socket), [seen(&port, &discover(2))]);
@@ -207,7 +207,7 @@ fn a_link_that_is_down_is_reported_once_and_works_when_it_is_up() {
         let (port, guest) = veth("port0", "guest0");
         ip("link set port0 down");
         let socket = PacketSocket::open(Filter::Configuration).unwrap();
-        socket.bind(port.ifindex).unwrap();
+        socket.bind(port.ifindex, Way::In).unwrap();
         assert!(is_link_down(&receive_now(&socket).unwrap_err()));
         let error = socket.send_batch([discover(1).as_slice()].into_iter()).unwrap_err();
         assert!(is_link_down(&error));
@@ -231,7 +231,7 @@ fn an_opened_socket_serves_a_thread_without_capabilities() {
         assert!(refused.to_string().contains("AmbientCapabilities=CAP_NET_RAW"), "{refused}");
 
         let socket = PacketSocket::from_fd(opened, Filter::Configuration);
-        socket.bind(port.ifindex).unwrap();
+        socket.bind(port.ifindex, Way::In).unwrap();
         send(&witness, &discover(1));
         assert_eq!(receive(&socket), [seen(&port, &discover(1))]);
         send(&socket, &udp(67, 68, 20));
@@ -301,7 +301,7 @@ fn the_runtime_wakes_for_frames_and_for_a_deleted_link() {
             assert_eq!(batch.frames().count(), 0);
 
             let (port, guest) = veth("port0", "guest0");
-            socket.socket().bind(port.ifindex).unwrap();
+            socket.socket().bind(port.ifindex, Way::In).unwrap();
             send(&bound(&guest), &discover(1));
             let received = loop {
                 let mut wake = soon(socket.readable()).await.unwrap();
@@ -444,7 +444,7 @@ fn send(socket: &PacketSocket, frame: &[u8]) {
 
 fn bound(link: &Link) -> PacketSocket {
     let socket = PacketSocket::open(Filter::Configuration).unwrap();
-    socket.bind(link.ifindex).unwrap();
+    socket.bind(link.ifindex, Way::In).unwrap();
     socket
 }
 

@@ -1,7 +1,7 @@
 //! The limit: a server that decides nothing. It reads and writes the socket in leasehold's own
 //! batches, and copies the few bytes into a canned answer that make it the guest's.
 
-use leasehold::net::{Filter, PacketSocket, RecvBatch, interface_index};
+use leasehold::net::{Filter, PacketSocket, RecvBatch, Way, interface_index};
 use leasehold::wire::Outbox;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::AsFd;
@@ -10,7 +10,9 @@ use std::os::fd::AsFd;
 pub(crate) fn run(interface: &str) -> ! {
     let socket =
         PacketSocket::open(Filter::Configuration).expect("opening a packet socket needs root");
-    socket.bind(interface_index(interface).expect("it is there")).expect("it can be bound");
+    socket
+        .bind(interface_index(interface).expect("it is there"), Way::In)
+        .expect("it can be bound");
     let mut recv = RecvBatch::new();
     let mut outbox = Outbox::new(RecvBatch::SLOTS);
     let canned = canned();

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use leasehold::net::{Filter, PacketSocket, RecvBatch, interface_index};
+use leasehold::net::{Filter, PacketSocket, RecvBatch, Way, interface_index};
 use leasehold::wire::Outbox;
 
 /// What to do.
@@ -48,7 +48,7 @@ impl Guest {
         let socket =
             PacketSocket::open(Filter::Configuration).expect("opening a packet socket needs root");
         let ifindex = interface_index(interface).expect("the node has made it");
-        socket.bind(ifindex).expect("the interface is there");
+        socket.bind(ifindex, Way::In).expect("the interface is there");
         Self {
             socket,
             recv: RecvBatch::new(),

@@ -258,6 +258,9 @@ fn rule(way: Consume, service: &Service, port: &Port) -> Option<Result<Option<Ru
             if switch.is_some_and(|switch| switch.datapath == Datapath::Userspace) {
                 return Some(Err(USERSPACE.to_owned()));
             }
+            if service.facts.is_macvtap {
+                return Some(Err(MACVTAP.to_owned()));
+            }
             let name = &port.interface;
             let ifindex = service.ifindex;
             let interface = DeviceName::new(name).ok_or_else(|| no_name(name));
@@ -336,6 +339,9 @@ fn warn(interface: &str, way: Consume, reason: &str) {
 }
 
 const TRUNK: &str = "the port is a trunk: requests of its other VLANs would be taken away too";
+const MACVTAP: &str =
+    "a macvtap's requests leave through the port: no rule on what comes in there sees them";
+
 const USERSPACE: &str = "the bridge's datapath_type is netdev, and Open vSwitch's userspace \
                          datapath takes frames before nft could; write \"openflow\"";
 const NO_SWITCH: &str = "only ports of a source with kind \"ovsdb\" have flows; write \"nft\"";

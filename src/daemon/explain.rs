@@ -111,7 +111,7 @@ impl Supervisor {
             nic: identity.nic.clone(),
         };
         let trunk_vlan = if port.is_trunk { network.matcher.vlan } else { None };
-        let facts = PortFacts { mac: port.mac, trunk_vlan, mtu: MTU };
+        let facts = PortFacts { mac: port.mac, trunk_vlan, mtu: MTU, is_macvtap: false };
         Some(Service { key, network, ifindex: 0, facts })
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::net::{Link, LinkEvent};
+use crate::net::{Link, LinkEvent, LinkKind};
 
 /// Every interface of this node.
 #[derive(Debug, Default)]
@@ -55,8 +55,9 @@ impl Links {
         if before == Some(&link) {
             return;
         }
-        // Up and down do not change what is served; index and MTU do.
-        let facts = |link: &Link| (link.ifindex, link.mtu);
+        // Up and down do not change what is served; the others do. Of a macvtap its MAC does too.
+        let mac = |link: &Link| link.mac.filter(|_| link.kind == LinkKind::MacVtap);
+        let facts = |link: &Link| (link.ifindex, link.mtu, link.kind, mac(link));
         if before.map(facts) != Some(facts(&link)) {
             change.concerned.insert(link.name.clone());
         }

@@ -65,9 +65,14 @@ pub(super) fn plan(port: &Port, link: Option<&Link>, networks: &[Arc<Network>]) 
         };
         return idle(PortState::NoDevice, &reason, Some(network));
     };
-    if link.kind == LinkKind::MacVtap {
-        let reason = "a macvtap hands its guest what comes in from the wire alone; put the guest \
-                      on a tap of a bridge";
+    if link.kind == LinkKind::WireTap {
+        let reason = "a macvtap hands its guest what comes in from the wire alone, unless its mode \
+                      is bridge; set that mode, or put the guest on a tap of a bridge";
+        return idle(PortState::NoDevice, reason, Some(network));
+    }
+    let is_macvtap = link.kind == LinkKind::MacVtap;
+    if is_macvtap && port.mac.is_some_and(|mac| link.mac != Some(mac)) {
+        let reason = "the macvtap has another MAC than its guest, which gets nothing from it then";
         return idle(PortState::NoDevice, reason, Some(network));
     }
     // An access port's frames carry no tag; on a trunk the network's own tag is the one served.
@@ -81,9 +86,11 @@ pub(super) fn plan(port: &Port, link: Option<&Link>, networks: &[Arc<Network>]) 
         network,
         ifindex: link.ifindex,
         facts: PortFacts {
-            mac: port.mac,
+            // What is sent to another than the macvtap's own MAC leaves for the wire.
+            mac: if is_macvtap { link.mac } else { port.mac },
             trunk_vlan,
             mtu: u16::try_from(link.mtu).unwrap_or(u16::MAX),
+            is_macvtap,
         },
     })
 }
@@ -128,7 +135,7 @@ mod tests {
             },
             network,
             ifindex: 7,
-            facts: PortFacts { mac: Some(MAC), trunk_vlan, mtu },
+            facts: PortFacts { mac: Some(MAC), trunk_vlan, mtu, is_macvtap: false },
         })
     }
 
@@ -191,13 +198,27 @@ mod tests {
     }
 
     #[test]
-    fn a_macvtap_is_listed_with_the_reason_why_its_guest_cannot_be_answered() {
-        let macvtap = Link { kind: LinkKind::MacVtap, ..link(1500) };
-        let Plan::Idle { state, reason, .. } = plan(&port(), Some(&macvtap), &[blue()]) else {
-            panic!("it is served")
+    fn a_macvtap_is_served_by_its_own_mac_if_its_guest_can_be_reached() {
+        let reason_of = |link: &Link| match plan(&port(), Some(link), &[blue()]) {
+            Plan::Idle { state, reason, .. } => {
+                assert_eq!(state, PortState::NoDevice);
+                reason
+            }
+            Plan::Serve(_) => panic!("it is served"),
         };
-        assert_eq!(state, PortState::NoDevice);
+        let macvtap = |kind, mac| Link { kind, mac: Some(mac), ..link(1500) };
+        let reason = reason_of(&macvtap(LinkKind::WireTap, MAC));
         assert!(reason.starts_with("a macvtap hands its guest"), "{reason}");
+        let other = Mac([0x52, 0x54, 0, 0, 0, 1]);
+        let reason = reason_of(&macvtap(LinkKind::MacVtap, other));
+        assert!(reason.starts_with("the macvtap has another MAC"), "{reason}");
+
+        let unknown = Port { mac: None, ..port() };
+        let link = macvtap(LinkKind::MacVtap, other);
+        let Plan::Serve(service) = plan(&unknown, Some(&link), &[blue()]) else {
+            panic!("it is not served")
+        };
+        assert_eq!((service.facts.mac, service.facts.is_macvtap), (Some(other), true));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::binding::Binding;
 use crate::clock;
 use crate::control::Past;
 use crate::dhcpv6::Registration;
-use crate::net::{AsyncPacketSocket, PacketSocket, Readable, RecvBatch};
+use crate::net::{AsyncPacketSocket, PacketSocket, Readable, Received, RecvBatch, Way};
 use crate::outcome::{DropReason, Message, Note, Outcome, Protocol, Verdict};
 use crate::responder::{PortResponder, RateLimit, Turn};
 use crate::telemetry::NetworkMetrics;
@@ -272,8 +272,7 @@ impl Port {
             worker.outbox.clear();
             worker.ends.clear();
             for received in worker.recv.frames() {
-                // Frames queued from another device are still delivered after a rebind.
-                if received.ifindex != self.ifindex {
+                if !self.is_guests(&received) {
                     continue;
                 }
                 let frame = &received.frame;
@@ -294,6 +293,13 @@ impl Port {
                 Backlog::Some
             }
         })
+    }
+
+    /// Tells whether the guest may have sent a frame. Frames queued from another device are still
+    /// delivered after a rebind.
+    fn is_guests(&self, received: &Received<'_>) -> bool {
+        let way = way_of_guest(self.responder.binding());
+        received.ifindex == self.ifindex && received.way == way
     }
 
     /// Asks the guest, or tells one that has come, what is due, an outbox after the other.
@@ -338,10 +344,10 @@ impl Port {
 
     /// Shows a batch, each frame with the replies to it that went out.
     fn show_turns(&mut self, came: u64, worker: &Worker, sent: usize) {
-        let ifindex = self.ifindex;
-        let ours = worker.recv.frames().filter(|received| received.ifindex == ifindex);
         let mut first = 0;
-        for ((received, turn), end) in ours.zip(&worker.turns).zip(&worker.ends) {
+        let guests: Vec<_> =
+            worker.recv.frames().filter(|received| self.is_guests(received)).collect();
+        for ((received, turn), end) in guests.into_iter().zip(&worker.turns).zip(&worker.ends) {
             let number = (*end).min(sent).saturating_sub(first);
             let replies = worker.outbox.frames().skip(first).take(number).map(Into::into);
             self.show(came, Cause::received(*turn, &received.frame), replies.collect());
@@ -473,6 +479,11 @@ impl NotesTold {
         self.0.retain(|told| (told.0, told.1) != (protocol, note));
         self.0.push((protocol, note, now));
     }
+}
+
+/// Returns which way a port's guest's frames pass it.
+pub(super) fn way_of_guest(binding: &Binding) -> Way {
+    if binding.is_macvtap { Way::Out } else { Way::In }
 }
 
 fn is_due(last: Option<Mono>, now: Mono, interval: Duration) -> bool {

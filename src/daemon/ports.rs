@@ -18,7 +18,7 @@ use crate::broker::SocketPool;
 use crate::config::Limits;
 use crate::control::Past;
 use crate::lease::LeaseKey;
-use crate::net::{AsyncPacketSocket, Filter, PacketSocket, interface_index};
+use crate::net::{AsyncPacketSocket, Filter, PacketSocket, Way, interface_index};
 use crate::network::Parameters;
 use crate::responder::RateLimit;
 use crate::telemetry::NetworkMetrics;
@@ -216,7 +216,8 @@ impl Ports {
     async fn open(&self, interface: &str, terms: &Terms) -> io::Result<AsyncPacketSocket> {
         let ifindex = terms.service.ifindex;
         let socket = self.pool.take(terms.filter()).await?;
-        socket.bind(ifindex)?;
+        let way = if terms.service.facts.is_macvtap { Way::Out } else { Way::In };
+        socket.bind(ifindex, way)?;
         // The index may have gone to another device between the link event and the bind; asked for
         // again now, it cannot have done so unseen.
         if interface_index(interface) == Some(ifindex) {
@@ -291,7 +292,8 @@ impl Served {
     /// Tells whether `terms` are for the guest and the device that are served.
     fn is_for_guest_of(&self, terms: &Terms) -> bool {
         let (old, new) = (&self.terms.service, &terms.service);
-        old.key == new.key && old.ifindex == new.ifindex
+        let device = |service: &Service| (service.ifindex, service.facts.is_macvtap);
+        old.key == new.key && device(old) == device(new)
     }
 
     /// Hands the same guest another binding, if there is anything new in it.

@@ -272,7 +272,7 @@ mod tests {
         };
         let occasion = Occasion { node: "node-a", wall: Wall(0) };
         let lease = LeaseTable::default().assign(&network, &key, occasion).lease;
-        let facts = PortFacts { mac: None, trunk_vlan: None, mtu: 1_500 };
+        let facts = PortFacts { mac: None, trunk_vlan: None, mtu: 1_500, is_macvtap: false };
         Arc::new(Binding::new(key, &facts, &network.parameters(&lease, [0; 18])))
     }
 

@@ -19,7 +19,8 @@ use nix::sys::socket::{
 use nix::sys::time::{TimeVal, TimeValLike};
 use rtnetlink::packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use rtnetlink::packet_route::link::{
-    InfoKind, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
+    InfoData, InfoKind, InfoMacVtap, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo,
+    LinkMessage, MacVtapMode,
 };
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::{Handle, LinkGetRequest, MulticastGroup, new_multicast_connection};
@@ -52,9 +53,11 @@ pub struct Link {
 pub enum LinkKind {
     /// A Linux bridge.
     Bridge,
-    /// A macvtap or ipvtap: what its guest sends leaves through it as if the node had sent it, and
-    /// only what comes in from the wire reaches the guest.
+    /// A macvtap in bridge mode: what its guest sends leaves through it as if the node had sent it,
+    /// and what is sent there to its own MAC reaches the guest.
     MacVtap,
+    /// A macvtap in another mode, or an ipvtap: only what comes in from the wire reaches the guest.
+    WireTap,
     /// Anything else.
     Other,
 }
@@ -300,10 +303,17 @@ fn link(message: &LinkMessage) -> Option<Link> {
 fn kind(infos: &[LinkInfo]) -> LinkKind {
     let kind = |info: &LinkInfo| match info {
         LinkInfo::Kind(InfoKind::Bridge) => Some(LinkKind::Bridge),
-        LinkInfo::Kind(InfoKind::MacVtap | InfoKind::IpVtap) => Some(LinkKind::MacVtap),
+        LinkInfo::Kind(InfoKind::MacVtap | InfoKind::IpVtap) => Some(LinkKind::WireTap),
         _ => None,
     };
-    infos.iter().find_map(kind).unwrap_or(LinkKind::Other)
+    let is_bridging = infos.iter().any(|info| {
+        matches!(info, LinkInfo::Data(InfoData::MacVtap(data))
+            if data.contains(&InfoMacVtap::Mode(MacVtapMode::Bridge)))
+    });
+    match infos.iter().find_map(kind) {
+        Some(LinkKind::WireTap) if is_bridging => LinkKind::MacVtap,
+        kind => kind.unwrap_or(LinkKind::Other),
+    }
 }
 
 fn told_error(error: &rtnetlink::Error) -> io::Error {

@@ -10,7 +10,7 @@ mod packet_socket;
 pub use async_socket::{AsyncPacketSocket, Readable};
 pub use filter::Filter;
 pub use links::{Link, LinkEvent, LinkKind, LinkWatcher};
-pub use packet_socket::{PacketSocket, Received, RecvBatch, close_side_by_side, is_link_down};
+pub use packet_socket::{PacketSocket, Received, RecvBatch, Way, close_side_by_side, is_link_down};
 
 /// Asks the kernel for the index that an interface name has now.
 #[must_use]

@@ -76,9 +76,16 @@ impl PacketSocket {
     /// once the link is up. Frames of the link before may still be queued: test the ifindex of
     /// every frame.
     ///
+    /// With `way` [`Way::Out`] it receives what leaves through the link, own frames aside, beside
+    /// what comes in: test the way of every frame, too.
+    ///
     /// # Errors
     /// If there is no link with this index (see [`is_link_down`]).
-    pub fn bind(&self, ifindex: u32) -> io::Result<()> {
+    pub fn bind(&self, ifindex: u32, way: Way) -> io::Result<()> {
+        if way == Way::Out {
+            let (option, name) = (libc::PACKET_IGNORE_OUTGOING, "PACKET_IGNORE_OUTGOING");
+            self.set_option(libc::SOL_PACKET, option, 0, name)?;
+        }
         // A socket that is bound to one protocol sees nothing on a port of a bridge or switch.
         self.bind_to(ifindex, EVERY_PROTOCOL)
     }
@@ -226,11 +233,22 @@ impl From<PacketSocket> for OwnedFd {
     }
 }
 
+/// Which way a frame passes a link, as the node sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// It comes in: what a guest sends, on nearly every kind of link.
+    In,
+    /// It goes out: what a guest sends behind a macvtap.
+    Out,
+}
+
 /// One frame out of a [`RecvBatch`].
 #[derive(Debug, Clone, Copy)]
 pub struct Received<'a> {
     /// The link that it came in on; after a rebind it may be the old one.
     pub ifindex: u32,
+    /// Which way it passed there.
+    pub way: Way,
     /// The frame. It counts as truncated also when the kernel told nothing of its VLAN tag.
     pub frame: Frame<'a>,
 }
@@ -314,7 +332,12 @@ impl Slot {
             // Without auxdata a tagged frame would look untagged.
             truncated: self.truncated || auxdata.is_none(),
         };
-        Received { ifindex: u32::try_from(self.address.sll_ifindex).unwrap_or_default(), frame }
+        let is_outgoing = self.address.sll_pkttype == libc::PACKET_OUTGOING;
+        Received {
+            ifindex: u32::try_from(self.address.sll_ifindex).unwrap_or_default(),
+            way: if is_outgoing { Way::Out } else { Way::In },
+            frame,
+        }
     }
 }
 

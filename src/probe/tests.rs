@@ -50,7 +50,7 @@ fn probed(network: &Network, trunk_vlan: Option<u16>) -> Vec<Probed> {
         last_seen: None,
         conflict: false,
     };
-    let facts = PortFacts { mac: None, trunk_vlan, mtu: 1_500 };
+    let facts = PortFacts { mac: None, trunk_vlan, mtu: 1_500, is_macvtap: false };
     let parameters = network.parameters(&lease, [7; 18]);
     probe(&Arc::new(Binding::new(lease.key, &facts, &parameters)), GUEST)
 }
@@ -146,7 +146,7 @@ fn every_cut_of_a_message_is_read_or_refused_without_a_panic() {
         };
         let occasion = crate::lease::Occasion { node: "node-a", wall: Wall(0) };
         let lease = crate::lease::LeaseTable::default().assign(&blue, &key, occasion).lease;
-        let facts = PortFacts { mac: None, trunk_vlan: None, mtu: 1_500 };
+        let facts = PortFacts { mac: None, trunk_vlan: None, mtu: 1_500, is_macvtap: false };
         Arc::new(Binding::new(key, &facts, &blue.parameters(&lease, [7; 18])))
     };
     let mut prober = Prober::new(&binding, GUEST);

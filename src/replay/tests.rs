@@ -27,7 +27,7 @@ fn replay(mac: Option<Mac>) -> Replay {
     };
     let occasion = Occasion { node: "node-a", wall: Wall(0) };
     let lease = LeaseTable::default().assign(network, &key, occasion).lease;
-    let facts = PortFacts { mac, trunk_vlan: None, mtu: 1_500 };
+    let facts = PortFacts { mac, trunk_vlan: None, mtu: 1_500, is_macvtap: false };
     let parameters = network.parameters(&lease, config.server_duid);
     Replay::new(Arc::new(Binding::new(key, &facts, &parameters)))
 }

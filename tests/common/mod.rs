@@ -81,7 +81,7 @@ impl Templates {
 
     /// Makes one port without limits in every template; behind each is `demo/web-1`.
     pub(crate) fn responders(&self) -> Vec<PortResponder> {
-        let facts = PortFacts { mac: None, trunk_vlan: None, mtu: 1_500 };
+        let facts = PortFacts { mac: None, trunk_vlan: None, mtu: 1_500, is_macvtap: false };
         let limit = RateLimit { frames_per_second: 0, burst: 0 };
         self.networks
             .iter()

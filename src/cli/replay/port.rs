@@ -48,7 +48,7 @@ impl Port {
                 )));
             }
         };
-        let facts = PortFacts { mac: options.mac, trunk_vlan, mtu: MTU };
+        let facts = PortFacts { mac: options.mac, trunk_vlan, mtu: MTU, is_macvtap: false };
         let parameters = network.parameters(&assignment.lease, config.server_duid);
         let lease = &assignment.lease;
         Ok(Self {

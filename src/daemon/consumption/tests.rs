@@ -24,7 +24,7 @@ fn rule_of(way: Consume, port: &Port) -> Option<Result<Option<Rule>, String>> {
         vm: "demo/web-1".parse().unwrap(),
         nic: "default".parse().unwrap(),
     };
-    let facts = PortFacts { mac: None, trunk_vlan: None, mtu: 1500 };
+    let facts = PortFacts { mac: None, trunk_vlan: None, mtu: 1500, is_macvtap: false };
     rule(way, &Service { key, network, ifindex: 7, facts }, port)
 }
 
