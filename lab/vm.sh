@@ -238,10 +238,16 @@ vm_reaches() { [[ $(vm "ping -c 1 -W 2 $1") == *" 1 packets received"* ]]; }
 
 # vm_renew TEXT: udhcpc asks at once, by unicast, and is answered; the VM has what it had.
 vm_renew() {
-  local asked answered
-  asked=$(on_wire "$AT" "$RENEW4")
-  answered=$(on_wire "$AT" "$ANSWER4")
-  vm 'kill -USR1 $(cat /run/client4.pid)' >/dev/null
+  local asked answered try
+  for try in 1 2 3; do
+    asked=$(on_wire "$AT" "$RENEW4")
+    answered=$(on_wire "$AT" "$ANSWER4")
+    vm 'kill -USR1 $(cat /run/client4.pid)' >/dev/null
+    wait_for "$LIMIT" on_wire_at_least $((answered + 1)) "$AT" "$ANSWER4" || break
+    on_wire_at_least $((asked + 1)) "$AT" "$RENEW4" && break
+    # Now and then udhcpc cannot bind a socket for the unicast: it broadcasts, and is asked again.
+    note "$1: the client broadcast (attempt $try)"
+  done
   check "$1: asked by unicast" on_wire_at_least $((asked + 1)) "$AT" "$RENEW4"
   check "$1: answered" on_wire_at_least $((answered + 1)) "$AT" "$ANSWER4"
   vm_same "$1"
