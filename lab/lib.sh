@@ -246,6 +246,18 @@ configure() {
     on "$NODE" sh -c 'cat >/etc/leasehold/networks.d/blue.toml'
 }
 
+# configure_netdev: the same, with the ports named vm-* of a node without Open vSwitch.
+configure_netdev() {
+  configure 's/^bridge = .*/interface = "vm-*"/'
+  on "$NODE" sed -i '/^\[\[source\]\]/,$d' /etc/leasehold/leasehold.toml
+  on "$NODE" sh -c 'cat >>/etc/leasehold/leasehold.toml' <<'TOML'
+[[source]]
+kind = "netdev"
+match = ["vm-*"]
+vm = "lab/{interface}"
+TOML
+}
+
 # leasehold_spawn: starts `leasehold run`; LEASEHOLD_PID is its process id.
 leasehold_spawn() {
   spawn "$NODE" leasehold "$LEASEHOLD" run

@@ -24,14 +24,7 @@ on web-1 sysctl -qw net.ipv6.conf.default.accept_ra=1
 spawn node tap /usr/bin/python3 "$LAB_DIR/macvtap_guest.py" vm-web-1 "${HOLDER[web-1]}"
 wait_for "$LIMIT" grep -q ready "$LAB/log/tap" || die "no tap: $(cat "$LAB/log/tap")"
 
-configure 's/^bridge = .*/interface = "vm-*"/'
-on node sed -i '/^\[\[source\]\]/,$d' /etc/leasehold/leasehold.toml
-on node sh -c 'cat >>/etc/leasehold/leasehold.toml' <<'TOML'
-[[source]]
-kind = "netdev"
-match = ["vm-*"]
-vm = "lab/{interface}"
-TOML
+configure_netdev
 leasehold_start
 spawn outside heard tcpdump -Z root -U -l -n -e -i wire
 wait_for "$LIMIT" grep -q 'listening on' "$LAB/log/heard" || die "tcpdump does not listen"

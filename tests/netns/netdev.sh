@@ -21,14 +21,7 @@ wire web-1 vm-web-1 52:54:00:12:34:01
 wire db-1 vm-db-1 52:54:00:12:34:02
 on node ip link set vm-web-1 master br0
 
-configure 's/^bridge = .*/interface = "vm-*"/'
-on node sed -i '/^\[\[source\]\]/,$d' /etc/leasehold/leasehold.toml
-on node sh -c 'cat >>/etc/leasehold/leasehold.toml' <<'TOML'
-[[source]]
-kind = "netdev"
-match = ["vm-*"]
-vm = "lab/{interface}"
-TOML
+configure_netdev
 leasehold_start
 
 run_udhcpc web-1
